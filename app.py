@@ -1,0 +1,141 @@
+"""The application: wiring and nothing else. This module knows every other, and nobody imports it.
+
+``create_app()`` is what ``flask run`` and the server find. Three tables are the map of the product: the
+subscriptions (what an act sets off), the due-loop's sources (what can fall due), and the access cells.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from apiflask import APIFlask
+
+import integration.approvals.web as approvals_web
+import integration.exchange.web as exchange_web
+import integration.web as integration_web
+import kernel.web as kernel_web
+import market.web as market_web
+from integration import commands, demo
+from integration.approvals import decisions, matters
+from kernel import clock, config, dossier, files, jobs, sandbox, search, timekeeping, trail
+from kernel.access import Cell, Role
+from kernel.config import Config
+from kernel.database import Database
+from kernel.db import db
+from kernel.trail import Actor, Subscriber
+from kernel.web import system_commands
+from market import catalogue, commissions, deliverables, listings, shelf
+
+PAGES = (market_web, approvals_web, exchange_web, integration_web)
+
+#: Act → what it sets off in the same transaction, in this order. Printed by `flask docs check` and compared with docs.
+SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
+    "agency.suspended": (listings.reindex_agency, commissions.lapse_offers_of),
+    "agency.reinstated": (listings.reindex_agency,),
+    "agency.qualified": (listings.reindex_agency,),
+    "agency.left": (listings.reindex_agency, commissions.lapse_offers_of),
+    "commission.light.amber": (commissions.tell_both_sides,),
+    "commission.light.red": (commissions.on_red,),
+    "matter.light.amber": (matters.tell_department,),
+    "matter.light.red": (matters.tell_department,),
+    "document.superseded": (dossier.tell_those_who_relied,),
+    "document.expired": (dossier.tell_those_who_relied,),
+    "document.withdrawn": (dossier.tell_those_who_relied,),
+}
+
+#: What can fall due, merged by legal instant by the one due-loop.
+DUE = (
+    jobs.Source("document.validity", dossier.due_to_expire, dossier.act_on_expiry),
+    jobs.Source("clock.edge", timekeeping.due, timekeeping.act_on_edge),
+)
+
+
+def create_app(settings: Config | None = None) -> APIFlask:
+    """The portal as a WSGI application, for these settings or those of the environment.
+
+    Raises:
+        config.UnknownSetting, config.BadSetting.
+    """
+    settings = settings or config.load()
+    app = APIFlask(__name__, title=settings.name, version="1", json_errors=False, enable_openapi=False)
+    database = Database(settings)
+    app.config.update(
+        SECRET_KEY=config.secret_key(settings),
+        SQLALCHEMY_DATABASE_URI="postgresql+psycopg://",
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "creator": database.connect,
+            "isolation_level": "AUTOCOMMIT",
+            "pool_size": settings.threads,
+            "max_overflow": 2,
+        },
+    )
+    app.extensions["portal"] = settings
+    app.extensions["database"] = database
+    db.init_app(app)
+    clock.set_source(sandbox.legal_now if settings.sandbox else None)
+    files.configure(settings.files_folder, settings.upload_limit)
+    for reader in (
+        commissions.may_read_material,
+        deliverables.may_read,
+        decisions.may_read,
+    ):
+        files.register_reader(reader)
+    search.configure(settings.index_folder)
+    search.load_synonyms(catalogue.synonyms())
+    search.register(shelf.KIND)
+    trail.subscribe(SUBSCRIPTIONS)
+    jobs.register(*DUE)
+
+    access: dict[str, Cell] = dict(kernel_web.ACCESS)
+    links: dict[str, Callable[[str], str]] = {}
+    for package in PAGES:
+        access |= package.ACCESS
+        links |= package.LINKS
+    for package in PAGES:
+        for blueprint in package.blueprints:
+            app.register_blueprint(blueprint)
+    kernel_web.install(app, settings, access, link=_linker(links), navigation=navigation)
+    app.extensions["load_reference"] = demo.city.load_reference
+    for command in (
+        *kernel_web.commands,
+        *system_commands.commands,
+        *(command for package in PAGES for command in package.commands),
+        *commands.commands,
+    ):
+        app.cli.add_command(command)
+    logging.getLogger("whoosh").setLevel(logging.WARNING)
+    return app
+
+
+def navigation(actor: Actor | None) -> Sequence[tuple[str, str, str]]:
+    """The main menu for an actor: (address, Chinese, English); everybody's entries first."""
+    entries = [
+        ("/", "首页", "Home"),
+        ("/services", "服务超市", "Services"),
+        ("/agencies", "中介机构", "Agencies"),
+        ("/items", "服务事项", "Service items"),
+    ]
+    if actor is None:
+        return entries
+    if actor.has(Role.APPLICANT.value, Role.ASSISTANT.value):
+        entries += [
+            ("/projects", "我的项目", "My projects"),
+            ("/commissions", "我的委托", "My commissions"),
+            ("/matters", "我的申报", "My applications"),
+        ]
+    if actor.has(Role.AGENCY.value):
+        entries += [("/commissions", "委托办理", "Commissions"), ("/desk", "机构中心", "Agency desk")]
+    if actor.has(Role.WINDOW.value, Role.APPROVER.value):
+        entries += [("/matters", "审批办件", "Matters")]
+    if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value):
+        entries += [("/commissions", "委托情况", "Commissions")]
+    return entries
+
+
+def _linker(links: dict[str, Callable[[str], str]]) -> Callable[[str], str | None]:
+    def link(subject: str) -> str | None:
+        noun, _, number = subject.partition(":")
+        return links[noun](number) if noun in links else None
+
+    return link

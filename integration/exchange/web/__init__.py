@@ -1,0 +1,5 @@
+"""Pages (being written)."""
+blueprints = []
+ACCESS = {}
+LINKS = {}
+commands = []

@@ -1,0 +1,224 @@
+"""Who did what, when, to which subject: an append-only chain per object (000 §三(八), requirement D9).
+
+Each act names the hash of the act before it on the same subject, so that an edited, removed or inserted
+row is found by :func:`verify`. Chain heads live in a table of their own, because rows of history may only be
+inserted by the web role. Subscribers of an act run in the order of the table in ``app.py``, inside the same
+transaction; what raises aborts the act.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kernel import clock
+from kernel.db import HISTORY, Base, Keyed, session
+
+FIRST = "0" * 64
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a person in an organisation with the roles held there; never an ORM user."""
+
+    person_id: int | None
+    person: str
+    organisation_id: int | None
+    organisation: str
+    roles: frozenset[str] = field(default_factory=frozenset)
+
+    def has(self, *roles: str) -> bool:
+        return not self.roles.isdisjoint(roles)
+
+
+#: The deadline runner is an ordinary actor.
+CLOCK = Actor(None, "系统时钟", None, "系统", frozenset({"clock"}))
+SYSTEM = Actor(None, "系统", None, "系统", frozenset({"system"}))
+
+
+class TrailAct(Keyed):
+    """One act. ``at`` is when it happened by legal time, ``recorded_at`` when it was written by machine time."""
+
+    __tablename__ = "trail"
+    subject: Mapped[str]
+    sequence: Mapped[int]
+    act: Mapped[str]
+    at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+    person_id: Mapped[int | None]
+    person: Mapped[str]
+    organisation_id: Mapped[int | None]
+    organisation: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    previous: Mapped[str]
+    hash: Mapped[str]
+    __table_args__ = (UniqueConstraint("subject", "sequence"), Index("ix_trail_at", "at"), HISTORY)
+
+
+class TrailHead(Base):
+    """The last link of a subject's chain; locked while the next one is written."""
+
+    __tablename__ = "trail_heads"
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    hash: Mapped[str]
+
+
+_names: dict[str, tuple[str, str]] = {}
+
+
+def name_acts(names: Mapping[str, tuple[str, str]]) -> None:
+    """Declare acts beside the noun they belong to, each with its Chinese and English label."""
+    _names.update(names)
+
+
+def named_acts() -> dict[str, tuple[str, str]]:
+    """Every declared act with its labels."""
+    return dict(sorted(_names.items()))
+
+
+def act_label(act: str, language: str = "zh") -> str:
+    chinese, english = _names[act]
+    return english if language == "en" else chinese
+
+
+Subscriber = Callable[[TrailAct, Actor], None]
+_subscribers: dict[str, tuple[Subscriber, ...]] = {}
+
+
+def subscribe(table: Mapping[str, Sequence[Subscriber]]) -> None:
+    """Replace the subscription table (``app.py`` calls this once)."""
+    _subscribers.clear()
+    _subscribers.update({act: tuple(subscribers) for act, subscribers in table.items()})
+
+
+def record(subject: str, act: str, *, by: Actor, at: datetime | None = None, **data: Any) -> TrailAct:
+    """Write an act on a subject (``"commission:WT-2026-000128"``), then call the act's subscribers.
+
+    ``data`` must be JSON; instants are written as ISO text. The head row stays locked until the commit.
+    """
+    if act not in _names:
+        raise KeyError(f"the act {act!r} has no label: declare it with trail.name_acts")
+    session.flush()
+    session.execute(insert(TrailHead).values(subject=subject, sequence=0, hash=FIRST).on_conflict_do_nothing())
+    head = session.execute(
+        select(TrailHead)
+        .where(TrailHead.subject == subject)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+    entry = TrailAct(
+        subject=subject,
+        sequence=head.sequence + 1,
+        act=act,
+        at=at or clock.now(),
+        recorded_at=clock.machine(),
+        person_id=by.person_id,
+        person=by.person,
+        organisation_id=by.organisation_id,
+        organisation=by.organisation,
+        data=json.loads(json.dumps(data, default=_plain, ensure_ascii=False)),
+        previous=head.hash,
+        hash="",
+    )
+    entry.hash = digest(entry)
+    head.sequence, head.hash = entry.sequence, entry.hash
+    session.add(entry)
+    session.flush()
+    for subscriber in _subscribers.get(act, ()):
+        subscriber(entry, by)
+    return entry
+
+
+def digest(entry: TrailAct) -> str:
+    """SHA-256 over the act's canonical JSON, the previous hash included."""
+    fields = {
+        "subject": entry.subject,
+        "sequence": entry.sequence,
+        "act": entry.act,
+        "at": entry.at.astimezone(UTC).isoformat(),
+        "recorded_at": entry.recorded_at.astimezone(UTC).isoformat(),
+        "person_id": entry.person_id,
+        "person": entry.person,
+        "organisation_id": entry.organisation_id,
+        "organisation": entry.organisation,
+        "data": entry.data,
+        "previous": entry.previous,
+    }
+    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A place where a chain does not hold; ``row`` is the sequence number, or None for a cut tail."""
+
+    subject: str
+    row: int | None
+    why: str
+
+
+def verify(subject: str | None = None) -> tuple[int, list[Break]]:
+    """Recompute every chain, or one; answer the number of acts read and the breaks found."""
+    heads = select(TrailHead)
+    if subject is not None:
+        heads = heads.where(TrailHead.subject == subject)
+    ends: dict[str, tuple[int, str]] = {}
+    breaks: list[Break] = []
+    count = 0
+    for entry in _by_subject(subject):
+        count += 1
+        last, previous = ends.get(entry.subject, (0, FIRST))
+        if entry.sequence != last + 1:
+            breaks.append(Break(entry.subject, entry.sequence, "missing"))
+        elif entry.previous != previous:
+            breaks.append(Break(entry.subject, entry.sequence, "previous"))
+        elif digest(entry) != entry.hash:
+            breaks.append(Break(entry.subject, entry.sequence, "hash"))
+        ends[entry.subject] = (entry.sequence, entry.hash)
+    known = {head.subject: (head.sequence, head.hash) for head in session.scalars(heads)}
+    for name in sorted(known.keys() | ends.keys()):
+        if known.get(name) != ends.get(name):
+            breaks.append(Break(name, None, "head"))
+    return count, breaks
+
+
+def of(subject: str) -> list[TrailAct]:
+    """The acts on one subject, oldest first."""
+    return list(session.scalars(select(TrailAct).where(TrailAct.subject == subject).order_by(TrailAct.sequence)))
+
+
+def everything_unscoped() -> Iterator[TrailAct]:
+    """All acts in the order in which they were written; for auditors and the story only."""
+    last = 0
+    while batch := session.scalars(select(TrailAct).where(TrailAct.id > last).order_by(TrailAct.id).limit(BATCH)).all():
+        yield from batch
+        last = batch[-1].id
+
+
+def _by_subject(subject: str | None) -> Iterator[TrailAct]:
+    """Acts by subject and sequence, in batches (a server-side cursor would need a long transaction)."""
+    statement = select(TrailAct).order_by(TrailAct.subject, TrailAct.sequence).limit(BATCH)
+    if subject is not None:
+        statement = statement.where(TrailAct.subject == subject)
+    last = ("", 0)
+    while batch := session.scalars(
+        statement.where(tuple_(TrailAct.subject, TrailAct.sequence) > last).execution_options(populate_existing=True)
+    ).all():
+        yield from batch
+        last = (batch[-1].subject, batch[-1].sequence)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return str(value)

@@ -1,0 +1,220 @@
+"""One PostgreSQL cluster for the session, one database per worker, emptied of all but reference data per test."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, text
+
+from app import create_app
+from integration.demo import city as demo
+from kernel import cluster as clusters
+from kernel import schema, supervisor
+from kernel.accounts import Organisation, actor_of
+from kernel.accounts.people import Person
+from kernel.accounts.sign_in import current_code
+from kernel.config import Config
+from kernel.db import Base, db, session, transaction
+from kernel.files import Document
+from kernel.projects import Project
+from kernel.trail import Actor
+from market import agencies, catalogue, listings
+from market.agencies import Agency
+from market.catalogue import ServiceItem
+from market.listings import Listing
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Tables that a test finds filled, as every installation does.
+REFERENCE = {"policies", "specialities", "service_items", "matter_kinds", "matter_materials", "alembic_version"}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[clusters.Cluster]:
+    """The test cluster, shared by all workers and left to the last one to stop."""
+    with supervisor.running(ROOT / "var" / "test", signals=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database(cluster: clusters.Cluster, worker_id: str) -> str:
+    """An empty migrated database of this worker; answers its name."""
+    name = f"test_{worker_id}"
+    cluster.drop_database(name)
+    cluster.ensure_database(name)
+    schema.upgrade(cluster.owner_url(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def app(cluster: clusters.Cluster, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[APIFlask]:
+    settings = Config(
+        database_url=cluster.web_url(database),
+        database_owner_url=cluster.owner_url(database),
+        sandbox=True,
+        data=tmp_path_factory.mktemp("data"),
+        secret_key="only for tests",
+    )
+    application = create_app(settings)
+    application.testing = False
+    with application.app_context():
+        with transaction():
+            demo.load_reference()
+        session.remove()
+        yield application
+        session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def owner_engine(cluster: clusters.Cluster, database: str):  # type: ignore[no-untyped-def]
+    engine = create_engine(cluster.owner_url(database), isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def portal(app: APIFlask, owner_engine) -> Iterator[APIFlask]:  # type: ignore[no-untyped-def]
+    """The portal with reference data only, legal time at the demo's start, and an application context."""
+    session.remove()
+    tables = sorted(set(Base.metadata.tables) - REFERENCE)
+    with owner_engine.connect() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(tables)} CASCADE"))
+    with transaction():
+        demo.sandbox.start_at(demo.START)
+    session.remove()
+    yield app
+    session.rollback()
+    session.remove()
+
+
+@dataclass
+class World:
+    """A small town with ready-made people; everything through the public verbs."""
+
+    portal: APIFlask
+    organisations: dict[str, Organisation]
+    people: dict[str, Person]
+    agency: Agency
+    agency2: Agency
+    project: Project
+    other_project: Project
+    item: ServiceItem
+    listing: Listing
+    listing2: Listing
+
+    def actor(self, login: str) -> Actor:
+        return actor_of(self.people[login])
+
+    @property
+    def applicant(self) -> Actor:
+        return self.actor("applicant")
+
+    @property
+    def agency_actor(self) -> Actor:
+        return self.actor("agency")
+
+    @property
+    def window(self) -> Actor:
+        return self.actor("window")
+
+    @property
+    def approver(self) -> Actor:
+        return self.actor("approver")
+
+    @property
+    def supervisor(self) -> Actor:
+        return self.actor("supervisor")
+
+    @property
+    def operator(self) -> Actor:
+        return self.actor("operator")
+
+    @property
+    def client_org(self) -> Organisation:
+        return self.organisations["宏远"]
+
+    def document(self, name: str = "report.pdf", body: str = "内容", *, by: Actor | None = None) -> Document:
+        """A stored small PDF; call inside transaction()."""
+        from kernel import files
+
+        return files.put(io.BytesIO(small_pdf(body)), name, by=by or self.applicant)
+
+
+def small_pdf(body: str = "content") -> bytes:
+    """A valid one-page PDF whose bytes depend on ``body``."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=1)
+    canvas.setTitle(body)
+    canvas.drawString(72, 720, body.encode("ascii", "replace").decode())
+    canvas.save()
+    return out.getvalue()
+
+
+@pytest.fixture
+def world(portal: APIFlask) -> World:
+    """One agency that serves, one rival, a client with two projects, officers; committed."""
+    town = demo.City()
+    with transaction():
+        demo._organisations(town)
+        demo._people(town)
+        made = {}
+        item = catalogue.by_code("ZJ-0506")
+        shelf = {}
+        for turn, short in enumerate(("清源", "绿洲")):
+            organisation = town.organisations[short]
+            actor = town.actor("agency" if short == "清源" else "agency2")
+            made[short] = agencies.admit(organisation, by=actor, commitment_agreed=True, regions=["示例市"])
+            shelf[short] = listings.draft(
+                made[short], item, demo.demo_rule(item, turn), promised_working_days=10, by=actor
+            )
+            for number in range(3):
+                agencies.file_practitioner(
+                    made[short], f"工程师{number}", "注册工程师", f"ZC{short}{number}", valid_until=None, by=actor
+                )
+            listings.publish(shelf[short], by=actor)
+        demo._projects(town)
+    return World(
+        portal=portal,
+        organisations=town.organisations,
+        people=town.people,
+        agency=made["清源"],
+        agency2=made["绿洲"],
+        project=town.projects[0],
+        other_project=town.projects[2],
+        item=item,
+        listing=shelf["清源"],
+        listing2=shelf["绿洲"],
+    )
+
+
+@pytest.fixture
+def client_as(world: World) -> Callable[[str], FlaskClient]:
+    """A test client signed in through the sign-in page as one of the town's people."""
+
+    def sign_in(login: str) -> FlaskClient:
+        client = world.portal.test_client()
+        world.portal.config["WTF_CSRF_ENABLED"] = False
+        person = session.get(Person, world.people[login].id)
+        assert person is not None
+        answer = client.post(
+            "/sign-in",
+            data={"login": login, "password": demo.PASSWORD, "code": current_code(person)},
+        )
+        assert answer.status_code == 303, answer.get_data(as_text=True)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture(scope="session")
+def worker_id() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
