@@ -27,7 +27,7 @@ from kernel.trail import Actor, Subscriber
 from kernel.web import system_commands
 from market import catalogue, commissions, deliverables, listings, shelf
 
-PAGES = (market_web, approvals_web, exchange_web, integration_web)
+PAGES = (kernel_web, market_web, approvals_web, exchange_web, integration_web)
 
 #: Act → what it sets off in the same transaction, in this order. Printed by `flask docs check` and compared with docs.
 SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
@@ -83,28 +83,36 @@ def create_app(settings: Config | None = None) -> APIFlask:
         files.register_reader(reader)
     search.configure(settings.index_folder)
     search.load_synonyms(catalogue.synonyms())
+    search.load_words(catalogue.shipped_names())
     search.register(shelf.KIND)
     trail.subscribe(SUBSCRIPTIONS)
     jobs.register(*DUE)
 
-    access: dict[str, Cell] = dict(kernel_web.ACCESS)
+    access: dict[str, Cell] = {}
     links: dict[str, Callable[[str], str]] = {}
     for package in PAGES:
         access |= package.ACCESS
-        links |= package.LINKS
+        links |= getattr(package, "LINKS", {})
     for package in PAGES:
         for blueprint in package.blueprints:
             app.register_blueprint(blueprint)
     kernel_web.install(app, settings, access, link=_linker(links), navigation=navigation)
     app.extensions["load_reference"] = demo.city.load_reference
     for command in (
-        *kernel_web.commands,
         *system_commands.commands,
         *(command for package in PAGES for command in package.commands),
         *commands.commands,
     ):
         app.cli.add_command(command)
     logging.getLogger("whoosh").setLevel(logging.WARNING)
+    return app
+
+
+def web() -> APIFlask:
+    """What the server's processes run: the application with its dictionary and indexes already open."""
+    app = create_app()
+    with app.app_context():
+        search.warm_up()
     return app
 
 

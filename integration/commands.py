@@ -154,7 +154,7 @@ def _supervise(settings: Config, environment: dict[str, str]) -> int:
             return done.returncode
     address = f"http://{settings.host}:{settings.port}/"
     web = [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app",
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "app:web",
         "--host", settings.host, "--port", str(settings.port),
         "--workers", str(settings.workers), "--blocking-threads", str(settings.threads),
         "--workers-kill-timeout", "1", "--log-level", "warning", "--no-ws",

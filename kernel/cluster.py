@@ -5,7 +5,7 @@ wheel itself is never imported. *Running* means that a connection succeeds. Ever
 server happens under one file lock per data folder, so that any number of processes may call :func:`start`.
 
 Inside the data folder: ``pg`` (the cluster), ``pg-passwords.json`` (owner-only), ``cluster.lock`` (held while
-starting or stopping) and ``cluster.owner`` (held for its life by the one process that will stop the server).
+starting or stopping) and ``cluster.holders`` (locked together by all who need the server; the last one stops it).
 """
 
 from __future__ import annotations
@@ -191,27 +191,27 @@ def stop(cluster: Cluster, patience: float = 1.2) -> None:
         _halt(cluster.data, patience)
 
 
-def hold(data: Path) -> int | None:
-    """Become the one process that will stop the cluster; None when another living process already is.
+def hold(data: Path) -> int:
+    """Say that this process needs the cluster, until the returned file handle is closed or the process dies.
 
-    Returns an open file handle; closing it, or dying, gives the office up.
+    A lock that is shared, so nothing has to be counted and a killed process leaves no trace.
     """
     data = data.resolve()
     with _locked(data):
-        return _try_lock(data / "cluster.owner")
+        handle = os.open(data / "cluster.holders", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle
 
 
 def stop_if_abandoned(data: Path) -> bool:
     """Stop the server unless a living process holds it (see :func:`hold`); False when one does."""
     data = data.resolve()
-    with _locked(data):
-        handle = _try_lock(data / "cluster.owner")
-        if handle is None:
-            return False
+    with _locked(data), (data / "cluster.holders").open("a") as holders:
         try:
-            _halt(data, 0.8)
-        finally:
-            os.close(handle)
+            fcntl.flock(holders, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        _halt(data, 0.8)
     return True
 
 
@@ -436,13 +436,3 @@ def _locked(data: Path) -> Iterator[None]:
     with (data / "cluster.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _try_lock(path: Path) -> int | None:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle

@@ -98,25 +98,24 @@ def listening(host: str, port: int) -> Callable[[], bool]:
 def running(data: Path, *, signals: bool = True) -> Iterator[Cluster]:
     """The running cluster of ``data``, stopped when the block ends, however it ends.
 
-    When another living process already keeps this cluster, it is used and left running. With ``signals``,
+    When other living processes are in such a block too, the last one stops it. With ``signals``,
     TERM, INT and HUP leave the block through ``SystemExit`` (:func:`supervise` then handles them itself).
     """
     previous = _handle(_leave) if signals else {}
-    office = clusters.hold(data)
-    guardian = _guardian(data) if office is not None else None
+    needed = clusters.hold(data)
+    guardian = _guardian(data)
     try:
         yield clusters.start(data)
     finally:
         for number in previous:
             signal.signal(number, signal.SIG_IGN)
-        if office is not None:
-            os.close(office)
-            clusters.stop_if_abandoned(data)
-        if guardian is not None and guardian.stdin is not None:
-            with suppress(BrokenPipeError):
-                guardian.stdin.write(b"done")
-                guardian.stdin.close()
-            guardian.wait()
+        os.close(needed)
+        clusters.stop_if_abandoned(data)
+        assert guardian.stdin is not None  # noqa: S101 - for the type checker
+        with suppress(BrokenPipeError):
+            guardian.stdin.write(b"done")
+            guardian.stdin.close()
+        guardian.wait()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -359,6 +359,12 @@ def synonyms() -> list[tuple[str, str]]:
         return [(row[0], row[1]) for row in list(csv.reader(file))[1:]]
 
 
+def shipped_names() -> list[str]:
+    """Names of the items that ship with the product: words that a general dictionary would cut up."""
+    with (DATA / "catalogue.csv").open(encoding="utf-8", newline="") as file:
+        return [row["name"] for row in csv.DictReader(file)]
+
+
 def by_code(code: str) -> ServiceItem:
     """Raises ItemUnknown."""
     item = session.scalars(select(ServiceItem).where(ServiceItem.code == code)).first()

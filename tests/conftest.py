@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from sqlalchemy import create_engine, text
 from app import create_app
 from integration.demo import city as demo
 from kernel import cluster as clusters
-from kernel import schema, supervisor
+from kernel import schema
 from kernel.accounts import Organisation, actor_of
 from kernel.accounts.people import Person
 from kernel.accounts.sign_in import current_code
@@ -37,19 +38,29 @@ REFERENCE = {"policies", "specialities", "service_items", "matter_kinds", "matte
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[clusters.Cluster]:
-    """The test cluster, shared by all workers and left to the last one to stop."""
-    with supervisor.running(ROOT / "var" / "test", signals=False) as running:
+    """The test cluster, shared by every worker and run; whoever leaves last stops it."""
+    folder = ROOT / "var" / "test"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "users.lock").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        running = clusters.start(folder)
         yield running
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        clusters.stop(running)
 
 
 @pytest.fixture(scope="session")
-def database(cluster: clusters.Cluster, worker_id: str) -> str:
+def database(cluster: clusters.Cluster, worker_id: str) -> Iterator[str]:
     """An empty migrated database of this worker; answers its name."""
-    name = f"test_{worker_id}"
+    name = f"test_{worker_id}_{os.getpid()}"
     cluster.drop_database(name)
     cluster.ensure_database(name)
     schema.upgrade(cluster.owner_url(name))
-    return name
+    yield name
+    cluster.drop_database(name)
 
 
 @pytest.fixture(scope="session")

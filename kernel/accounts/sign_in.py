@@ -123,12 +123,12 @@ def verify_password(person_id: int, password: str, *, address: str = "") -> Resu
     if person is None:
         return Result(None, SignInRefused())
     is_right = passwords.matches(person.password_hash, password)
-    reason = "" if is_right and not _is_locked(person) else "password"
+    reason = "locked" if _is_locked(person) else "" if is_right else "password"
     if _consequence(person, reason) is SecurityEvent.LOCKED:
         security_log.record(SecurityEvent.LOCKED, login=person.login, person_id=person.id, address=address)
     if reason:
         security_log.record(
-            SecurityEvent.REFUSED, login=person.login, person_id=person.id, address=address, detail="again"
+            SecurityEvent.REFUSED, login=person.login, person_id=person.id, address=address, detail=f"again: {reason}"
         )
         return Result(None, SignInRefused())
     return Result(person)
@@ -271,7 +271,7 @@ def _consequence(person: Person | None, result: str) -> SecurityEvent | None:
     if result == "":
         person.failures = 0
         person.locked_until = None
-    elif result in {"password", "code"} and not _is_locked(person):
+    elif result in {"password", "code"}:
         if person.locked_until is not None:  # the lock has run out: a new count begins
             person.failures, person.locked_until = 0, None
         person.failures += 1

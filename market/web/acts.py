@@ -12,13 +12,11 @@ from datetime import timedelta
 from markupsafe import Markup, escape
 
 from kernel import money, timekeeping
-from kernel.clock import Unit
-from kernel.errors import Invalid, PortalError
+from kernel.errors import Invalid, NotFound
 from kernel.policies import current as policy_of
-from kernel.timekeeping import ClockKind
 from kernel.trail import Actor
 from kernel.web import choose, instant, language
-from market import commissions, deliverables, fees, listings, services
+from market import commissions, deliverables, fees, services
 from market.commissions import Commission, CommissionStatus, InquiryKind, Picked
 from market.deliverables import Deliverable, Part, Result
 from market.web import progress
@@ -123,26 +121,26 @@ def is_negotiable(commission: Commission) -> bool:
 
 def _offer_rows(commission: Commission) -> list[Row]:
     rows: list[Row] = [
-        (choose("承诺时限", "Promise"), choose(
-            f"{commission.promised_working_days} 个工作日，自机构开始受理服务起计算",
-            f"{commission.promised_working_days} working days from the agency's start",
-        )),
+        (
+            choose("承诺时限", "Promise"),
+            choose(
+                f"{commission.promised_working_days} 个工作日，自机构开始受理服务起计算",
+                f"{commission.promised_working_days} working days from the agency's start",
+            ),
+        ),
     ]
     listing = commission.listing
     if listing is not None:
-        try:
-            quote = fees.quote(listing.rule, commissions.figures_of(commission.project, commission.quantity))
-            fee: str | Markup
-            if quote.missing is not None:
-                missing = quote.missing
-                fee = choose(f"项目信息缺少“{missing.zh}”，无法计算", f"The project lacks its {missing.en}")
-            elif quote.amount is None:
-                ceiling = money.format(quote.ceiling or 0)
-                fee = choose(f"协商定价，不高于 {ceiling}", f"Negotiated, at most {ceiling}")
-            else:
-                fee = arithmetic([(line.zh, line.en, line.amount) for line in quote.lines], quote.amount)
-        except PortalError as error:
-            fee = error.text(language())
+        quote = fees.quote(listing.rule, commissions.figures_of(commission.project, commission.quantity))
+        fee: str | Markup
+        if quote.missing is not None:
+            missing = quote.missing
+            fee = choose(f"项目信息缺少“{missing.zh}”，无法计算", f"The project lacks its {missing.en}")
+        elif quote.amount is None:
+            ceiling = money.format(quote.ceiling or 0)
+            fee = choose(f"协商定价，不高于 {ceiling}", f"Negotiated, at most {ceiling}")
+        else:
+            fee = arithmetic([(line.zh, line.en, line.amount) for line in quote.lines], quote.amount)
         rows.append((choose("费用", "Fee"), fee))
     names = [f"{material.name}：{material.document.name}" for material in commission.materials]
     if names:
@@ -217,7 +215,10 @@ def _answer_fields(commission: Commission) -> list[Field]:
     return [
         materials_field(
             ("补齐的材料", "Materials"),
-            ("可一次选择多个文件，系统按文件名对应到各项。", "Choose several files at once; they are matched to the points by name."),
+            (
+                "可一次选择多个文件，系统按文件名对应到各项。",
+                "Choose several files at once; they are matched to the points by name.",
+            ),
             is_required=False,
         ),
         Field("answer", "text", ("答复说明", "Answer"), is_required=False),
@@ -391,7 +392,7 @@ def _deliver(commission: Commission, sheet: Sheet, by: Actor, version: int) -> N
 def _submitted(commission: Commission) -> Deliverable:
     deliverable = deliverables.latest(commission)
     if deliverable is None:  # a commission is delivered by handing one in
-        raise deliverables.NotFound
+        raise NotFound
     return deliverable
 
 
@@ -404,18 +405,20 @@ def _deliverable_rows(commission: Commission) -> list[Row]:
         for part in deliverable.files
     )
     return [
-        (choose("成果", "Deliverable"), choose(
-            f"{deliverable.number}，第 {deliverable.edition} 版", f"{deliverable.number}, edition {deliverable.edition}"
-        )),
+        (
+            choose("成果", "Deliverable"),
+            choose(
+                f"{deliverable.number}，第 {deliverable.edition} 版",
+                f"{deliverable.number}, edition {deliverable.edition}",
+            ),
+        ),
         (choose("结论", "Conclusion"), f"{deliverable.result.label(language())}：{deliverable.summary}"),
-        (choose("文件", "Files"), Markup('<ul>{}</ul>').format(files)),
+        (choose("文件", "Files"), Markup("<ul>{}</ul>").format(files)),
     ]
 
 
 def _return(commission: Commission, sheet: Sheet, by: Actor, version: int) -> None:
-    deliverables.return_for_revision(
-        _submitted(commission), sheet.points("points"), by=by, expected_version=version
-    )
+    deliverables.return_for_revision(_submitted(commission), sheet.points("points"), by=by, expected_version=version)
 
 
 ACTS: dict[str, Act] = {
@@ -465,7 +468,10 @@ ACTS: dict[str, Act] = {
         button=("不接受委托", "Decline"),
         done=("已告知委托人不接受委托。", "The client has been told."),
         explain=lambda c: [
-            ("委托退回委托人，由其改选其他机构。", "The commission goes back to the client, who may choose another agency.")
+            (
+                "委托退回委托人，由其改选其他机构。",
+                "The commission goes back to the client, who may choose another agency.",
+            )
         ],
         fields=lambda c: [REASON],
         perform=lambda c, sheet, by, version: commissions.decline(
@@ -550,7 +556,10 @@ ACTS: dict[str, Act] = {
         button=("同意延长", "Agree"),
         done=("已同意延长时限。", "Agreed. The days have been added."),
         explain=lambda c: [
-            ("同意后到期日相应顺延，原承诺时限仍予保留备查。", "The due day moves; the original promise stays on record.")
+            (
+                "同意后到期日相应顺延，原承诺时限仍予保留备查。",
+                "The due day moves; the original promise stays on record.",
+            )
         ],
         rows=_extension_rows,
         perform=lambda c, sheet, by, version: services.agree_extension(c, by=by, expected_version=version),
@@ -636,7 +645,9 @@ ACTS: dict[str, Act] = {
         title=("取消委托", "Cancel the commission"),
         button=("取消委托", "Cancel the commission"),
         done=("委托已取消。", "Cancelled."),
-        explain=lambda c: [("取消后不能恢复，如需服务请重新委托。", "This cannot be undone; commission anew if needed.")],
+        explain=lambda c: [
+            ("取消后不能恢复，如需服务请重新委托。", "This cannot be undone; commission anew if needed.")
+        ],
         fields=lambda c: [
             Field("reason", "text", ("取消原因", "Reason"), is_required=False),
         ],

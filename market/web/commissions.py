@@ -12,11 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from kernel import clock, money, trail
 from kernel.access import Cell, Role, holders
 from kernel.db import session
-from kernel.errors import Conflict, Invalids, NotFound, PortalError
+from kernel.errors import Conflict, NotFound, PortalError
 from kernel.trail import Actor
-from kernel.web import act_once, choose, form_errors, instant, language, page_number, signed_in_actor
+from kernel.web import act_once, choose, form_errors, language, page_number, signed_in_actor
 from kernel.workflow import MoveNotOpen, StaleVersion
-from kernel import workflow
 from market import commissions, deliverables, fees, listings, services
 from market.agencies import Agency
 from market.commissions import Commission, CommissionStatus
@@ -24,15 +23,13 @@ from market.services import Extension
 from market.web import ordering, progress
 from market.web.acts import ACTS, Act, arithmetic, by_slug, file_fields, rows_of, slug
 from market.web.downloads import send_csv, send_xlsx
-from market.web.forms import Sheet, own_documents, receive
+from market.web.forms import Sheet, receive
 
 blueprint = Blueprint("commissions", __name__)
 
 CLIENTS = holders(Role.APPLICANT, Role.AUTHORITY, Role.ASSISTANT)
 PARTIES = holders(Role.APPLICANT, Role.AUTHORITY, Role.ASSISTANT, Role.AGENCY)
-READERS = holders(
-    Role.APPLICANT, Role.AUTHORITY, Role.ASSISTANT, Role.AGENCY, Role.SUPERVISOR, Role.AUDITOR
-)
+READERS = holders(Role.APPLICANT, Role.AUTHORITY, Role.ASSISTANT, Role.AGENCY, Role.SUPERVISOR, Role.AUDITOR)
 ACCESS: dict[str, Cell] = {
     "commissions.index": READERS,
     "commissions.download": READERS,
@@ -89,8 +86,10 @@ def _scope(actor: Actor) -> ColumnElement[bool]:
 def _row(commission: Commission, actor: Actor, stored: Any, extensions: Mapping[int, object]) -> dict[str, Any]:
     light, reading = progress.light_of(stored)
     due = reading.due if reading else None
-    other = commission.client.name if progress.is_agency(commission, actor) else (
-        commission.agency.name if commission.agency else ""
+    other = (
+        commission.client.name
+        if progress.is_agency(commission, actor)
+        else (commission.agency.name if commission.agency else "")
     )
     return {
         "commission": commission,
@@ -151,7 +150,11 @@ def index() -> str:
     tongue = language()
     watches = actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value)
     tabs = [("open", choose("在办", "Open"), sum(counts.get(status.value, 0) for status in progress.OPEN))]
-    tabs += [(status.value, status.label(tongue), counts[status.value]) for status in CommissionStatus if counts.get(status.value)]
+    tabs += [
+        (status.value, status.label(tongue), counts[status.value])
+        for status in CommissionStatus
+        if counts.get(status.value)
+    ]
     tabs.append(("all", choose("全部", "All"), sum(counts.values())))
     rows = _listing(actor, state, most=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
     total = next((count for key, _label, count in tabs if key == state), 0)
@@ -252,7 +255,7 @@ def new() -> Response | tuple[str, int] | str:
 
 def _replaced(actor: Actor) -> Commission | None:
     """The draft that the form changes, named in the query."""
-    number = request.values.get("from")
+    number = request.values.get("draft")
     if not number:
         return None
     draft = commissions.find(number, by=actor)
@@ -273,9 +276,7 @@ def _order_page(order: ordering.Order, error: PortalError | None = None) -> str:
 
 def _order_again(number: str, actor: Actor, sheet: Sheet, error: PortalError) -> tuple[str, int]:
     kept = sheet.keep(actor).get("files", [])
-    order = ordering.describe(
-        listings.by_number(number), actor, dict(sheet.typed), draft=_replaced(actor), kept=kept
-    )
+    order = ordering.describe(listings.by_number(number), actor, dict(sheet.typed), draft=_replaced(actor), kept=kept)
     status = 422 if error.status == 404 else error.status
     return _order_page(order, error), status
 
@@ -409,7 +410,7 @@ def _links(commission: Commission, actor: Actor, open_ones: list[str]) -> list[t
     links = []
     if commission.status == CommissionStatus.DRAFT and commissions.by_client(commission, actor):
         if commission.listing is not None:
-            url = url_for("commissions.new", listing=commission.listing.number, **{"from": commission.number})
+            url = url_for("commissions.new", listing=commission.listing.number, draft=commission.number)
             links.append((choose("修改委托", "Change it"), url))
         url = url_for("commissions.choose_agency", number=commission.number)
         links.append((choose("改选机构", "Choose another agency"), url))

@@ -67,7 +67,10 @@ def withdraw(number: str) -> Response | tuple[str, int] | str:
         response = act_once(perform)
     except PortalError as error:
         return _withdraw_page(deliverables.find(number, by=actor), error), error.status
-    flash(choose("成果已撤回，引用过的单位均已收到通知。", "Withdrawn. Everyone who relied on it has been told."), "success")
+    flash(
+        choose("成果已撤回，引用过的单位均已收到通知。", "Withdrawn. Everyone who relied on it has been told."),
+        "success",
+    )
     return response
 
 
@@ -76,7 +79,10 @@ def _withdraw_page(deliverable: Deliverable, error: PortalError | None = None) -
     rows: list[tuple[str, Any]] = [
         (choose("成果编号", "Deliverable"), deliverable.number),
         (choose("服务事项", "Service"), deliverable.commission.item.label(language())),
-        (choose("项目", "Project"), f"{deliverable.commission.project.name}（{deliverable.commission.engineering_code}）"),
+        (
+            choose("项目", "Project"),
+            f"{deliverable.commission.project.name}（{deliverable.commission.engineering_code}）",
+        ),
         (choose("已被引用", "Relied on"), choose(f"{len(uses)} 次", f"{len(uses)} times")),
     ]
     return render_template(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from difflib import SequenceMatcher
 from pathlib import PurePath
-from typing import TypeVar
+from typing import BinaryIO, cast
 
 from flask import request
 from sqlalchemy import select
@@ -22,7 +22,6 @@ from kernel.trail import Actor
 
 #: A text in Chinese and in English.
 Words = tuple[str, str]
-Named = TypeVar("Named")
 
 _DATE = re.compile(r"([0-9]{4})\s*[-/.年]\s*([0-9]{1,2})\s*[-/.月]\s*([0-9]{1,2})\s*日?")
 #: Two names count as alike from this share of common characters on.
@@ -79,7 +78,9 @@ class Sheet:
 
     def points(self, name: str) -> list[str]:
         """One point per line; leading numbers and bullets are dropped, the page numbers them itself."""
-        lines = (re.sub(r"^\s*(?:[0-9]{1,2}[.、．)）]|[-•·])\s*", "", line).strip() for line in self.text(name).splitlines())
+        lines = (
+            re.sub(r"^\s*(?:[0-9]{1,2}[.、．)）]|[-•·])\s*", "", line).strip() for line in self.text(name).splitlines()
+        )
         return [line for line in lines if line]
 
     def whole(self, name: str, what: Words) -> int:
@@ -136,7 +137,7 @@ def receive(names: Sequence[str] = ()) -> Sheet:
             if not storage.filename:
                 continue
             try:
-                blob = files.receive(storage.stream, storage.filename, field=name)
+                blob = files.receive(cast(BinaryIO, storage.stream), storage.filename, field=name)
             except PortalError as error:
                 sheet.faults.append(error)
             else:

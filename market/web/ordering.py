@@ -15,13 +15,13 @@ from kernel.errors import Invalid, Invalids, NotFound, PortalError
 from kernel.files import Document
 from kernel.projects import Phase, Project
 from kernel.trail import Actor
-from kernel.web import choose, language
-from market import commissions, fees, listings, recusals
+from kernel.web import choose
+from market import commissions, fees, recusals
 from market.commissions import Commission, CommissionStatus, Picked
 from market.fees import FeeKind, Measure
 from market.listings import Listing
 from market.web.acts import agreed_fee, arithmetic
-from market.web.forms import NumberMissing, Sheet, assign, own_documents, stem
+from market.web.forms import Sheet, assign, stem
 
 #: Projects whose dossiers are looked through for materials when the form does not name one yet.
 MOST_PROJECTS = 10
@@ -207,7 +207,9 @@ def _choices(
         kept = before.get(name)
         if kept is not None and kept.entry is not None:
             chosen = f"entry:{kept.entry.number}"
-        for number, file_name in {m.document.number: m.document.name for m in before.values() if m.entry is None}.items():
+        for number, file_name in {
+            m.document.number: m.document.name for m in before.values() if m.entry is None
+        }.items():
             options.insert(0, (f"file:{number}", choose("已上传：", "Uploaded: ") + file_name))
         if kept is not None and kept.entry is None:
             chosen = f"file:{kept.document.number}"

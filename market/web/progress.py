@@ -214,7 +214,11 @@ def _pauses(stored: StoredClock, commission: Commission) -> list[dict[str, Any]]
     pauses += [_pause(event, None, commission) for event in opened.values()]
     for pause in pauses:
         first = clock.local_date(pause["from"])
-        last = clock.local_date(pause["to"]) if pause["to"] else min(today, clock.local_date(stored.ended_at or clock.now()))
+        last = (
+            clock.local_date(pause["to"])
+            if pause["to"]
+            else min(today, clock.local_date(stored.ended_at or clock.now()))
+        )
         if not stored.pause_day:
             first = calendar.nth_working_day(first, 1)
         pause["days"] = calendar.working_days(first, last) if first <= last else 0

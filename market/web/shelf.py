@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,23 +10,24 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, render_template, request, url_for
-from flask_babel import gettext as _
+from flask import Blueprint, Response, render_template, request
+from flask_babel import gettext
 from markupsafe import Markup
 
 from kernel import clock, money, projects
 from kernel.access import PUBLIC, Cell, Role
-from kernel.errors import Invalid, PortalError
+from kernel.errors import Invalid, NotFound, PortalError
 from kernel.projects import Project
 from kernel.trail import Actor
 from kernel.web import choose, current_actor, day, form_errors, language, page_number
-from market import catalogue, listings, shelf
+from market import catalogue, shelf
 from market.agencies import AgencyStatus
 from market.catalogue import ServiceItem, Stage
 from market.commissions import figures_of
 from market.fees import MEASURE_UNITS, FeeKind, FeeRule, Figures, Measure
 from market.listings import ListingStatus
 from market.shelf import Held, Keeper, Offer
+from market.web.downloads import send_csv, send_xlsx
 
 blueprint = Blueprint("shelf", __name__)
 
@@ -55,6 +53,10 @@ SORTS = ("", "days", "fee")
 #: The parameters that carry a project's sizes from page to page.
 SIZES = ("project", "investment", "building_area", "land_area", "quantity")
 _MOST_SIZE = 10**12
+
+
+def _(text: str, **values: object) -> str:
+    return str(gettext(text, **values))
 
 
 class SizeUnclear(Invalid):
@@ -91,6 +93,11 @@ class Sizes:
     @property
     def is_told(self) -> bool:
         return any(self.typed.values())
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """The reader's own projects to choose from."""
+        return [(project.code, f"{project.name} {project.code}") for project in self.own]
 
     @property
     def query(self) -> dict[str, str]:
@@ -237,9 +244,9 @@ def _labeller(facets: Mapping[str, list[tuple[str, int]]]) -> Callable[[str, str
             case "agency":
                 return names.get(value, value)
             case "stage":
-                return Stage(value).label(tongue) if value in set(Stage) else value
+                return next((one.label(tongue) for one in Stage if one.value == value), value)
             case "fee":
-                return FeeKind(value).label(tongue) if value in set(FeeKind) else value
+                return next((one.label(tongue) for one in FeeKind if one.value == value), value)
             case "review":
                 return _("属于技术审查") if value == "yes" else _("不属于技术审查")
             case "region":
@@ -387,7 +394,7 @@ def service(number: str) -> tuple[str, int]:
     is_open = bool(shelf.on_shelf([offer], today))
     is_own = actor is not None and listings_own(offer, actor)
     if offer.status == ListingStatus.DRAFT and not is_own:
-        raise listings.NotFound
+        raise NotFound
     sizes = read_sizes(actor)
     rule = offer.rule
     html = render_template(
@@ -627,36 +634,13 @@ def requirement_rows(item: ServiceItem) -> list[str]:
 
 @blueprint.get("/items.csv")
 def items_csv() -> Response:
-    """The catalogue in the form that can be imported again: a mark of byte order for Excel, formulas escaped."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(catalogue.COLUMNS), lineterminator="\r\n")
-    writer.writeheader()
-    for row in catalogue.rows_of_items():
-        writer.writerow({name: _unarmed(value) for name, value in row.items()})
-    return _download(codecs.BOM_UTF8 + out.getvalue().encode(), "items.csv", "text/csv; charset=utf-8")
+    """The catalogue, in the columns of the import."""
+    heads = list(catalogue.COLUMNS)
+    return send_csv("items", heads, [[row[name] for name in heads] for row in catalogue.rows_of_items()])
 
 
 @blueprint.get("/items.xlsx")
 def items_xlsx() -> Response:
-    """The catalogue as a workbook."""
-    return _download(
-        catalogue.write_xlsx(),
-        "items.xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    )
-
-
-def _unarmed(value: str) -> str:
-    """A cell that a spreadsheet would take for a formula starts with an apostrophe."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def _download(content: bytes, name: str, media_type: str) -> Response:
-    response = Response(content, content_type=media_type)
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response
-
-
-def service_url(number: str) -> str:
-    """Where a listing is shown."""
-    return url_for("shelf.service", number=number)
+    """The catalogue as a workbook that can be imported again."""
+    heads = list(catalogue.COLUMNS)
+    return send_xlsx("items", heads, [[row[name] for name in heads] for row in catalogue.rows_of_items()])

@@ -371,10 +371,12 @@ def test_a_failing_server_says_why(made: Path) -> None:
     assert not cluster._sockets(made, (made / "pg").stat().st_uid).exists()
 
 
-def test_only_one_process_holds_the_cluster(made: Path) -> None:
-    office = cluster.hold(made)
-    assert office is not None
-    assert cluster.hold(made) is None
+def test_the_last_of_those_who_need_the_server_stops_it(made: Path) -> None:
+    first, second = cluster.hold(made), cluster.hold(made)
+    running = cluster.start(made)
+    os.close(first)
     assert not cluster.stop_if_abandoned(made)
-    os.close(office)
+    assert running.is_running()
+    os.close(second)
     assert cluster.stop_if_abandoned(made)
+    assert not running.is_running()

@@ -112,7 +112,11 @@ def test_answer_speaks_of_legal_time_in_china(began: None) -> None:
 
 def test_due_acts_are_applied_in_order_with_their_own_instants(began: None) -> None:
     """One act makes the next one due: both are done when the move answers."""
-    waiting = {"first": START + timedelta(days=2), "third": START + timedelta(days=5), "late": START + timedelta(days=9)}
+    waiting = {
+        "first": START + timedelta(days=2),
+        "third": START + timedelta(days=5),
+        "late": START + timedelta(days=9),
+    }
     applied: list[tuple[str, datetime]] = []
 
     def find(until: datetime, most: int) -> list[tuple[datetime, str]]:
@@ -132,21 +136,36 @@ def test_due_acts_are_applied_in_order_with_their_own_instants(began: None) -> N
     assert set(waiting) == {"late"}
 
 
-def test_two_movers_go_one_after_the_other(began: None, portal: Flask) -> None:
-    moved: list[datetime] = []
+def test_second_mover_waits_until_the_first_is_at_rest(began: None, portal: Flask) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    waiting = {"slow": START + timedelta(hours=1)}
+
+    def find(until: datetime, most: int) -> list[tuple[datetime, str]]:
+        return [(at, key) for key, at in waiting.items() if at <= until]
+
+    def apply(key: str, at: datetime) -> None:
+        begun.set()
+        may_end.wait(10)
+        waiting.pop(key, None)
 
     def move() -> None:
         with portal.app_context():
-            moved.append(sandbox.forward(timedelta(days=1)).now)
+            sandbox.forward(timedelta(days=1))
             session.remove()
 
-    threads = [threading.Thread(target=move) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(moved) == 4
-    assert near(clock.now(), START + timedelta(days=4))
+    jobs.register(jobs.Source("test", find, apply))
+    first, second = threading.Thread(target=move), threading.Thread(target=move)
+    first.start()
+    assert begun.wait(10)
+    second.start()
+    second.join(0.5)
+    still = clock.now()
+    may_end.set()
+    first.join()
+    second.join()
+    session.rollback()
+    assert near(still, START + timedelta(days=1))
+    assert near(clock.now(), START + timedelta(days=2))
 
 
 def test_reading_asks_the_database_once_and_writing_each_time(began: None) -> None:

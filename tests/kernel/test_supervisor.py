@@ -200,12 +200,13 @@ def test_a_supervisor_started_right_after_a_killed_one_keeps_its_database(data: 
     assert not found.is_running()
 
 
-def test_a_second_user_of_the_cluster_does_not_stop_it(data: Path) -> None:
-    with running(data, signals=False) as first:
-        with running(data, signals=False) as second:
-            assert second == first
-        assert first.is_running()
-    assert not first.is_running()
+def test_whoever_leaves_first_does_not_stop_the_database_of_the_other(data: Path) -> None:
+    run = Run("with running(Path(sys.argv[1])): say(); time.sleep(600)", str(data))
+    run.read(0)
+    with running(data, signals=False) as found:
+        run.end(signal.SIGTERM)
+        assert found.is_running()
+    assert not found.is_running()
 
 
 def test_the_former_signal_handlers_come_back(data: Path) -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, render_template, request
 
 from integration.approvals import guide
 from kernel.access import PUBLIC, Cell
-from market import catalogue
+from market import shelf
 
 blueprint = Blueprint("guide", __name__)
 ACCESS: Mapping[str, Cell] = {"guide.guide": PUBLIC, "guide.kind": PUBLIC}
@@ -24,5 +24,5 @@ def guide_page() -> str:
 @blueprint.get("/guide/<code>", endpoint="kind")
 def kind_page(code: str) -> str:
     kind = guide.by_code(code)
-    items = {item.code: item for item in catalogue.all_items()}
+    items = shelf.guide().by_code
     return render_template("integration/guide_show.html", kind=kind, items=items)

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from markupsafe import Markup, escape
 from sqlalchemy import select
 
-from integration.approvals import cases, decisions, guide, matters
+from integration.approvals import decisions, guide, matters
 from integration.approvals.cases import Case
 from integration.approvals.matters import HandedIn, Matter, MatterStatus
 from integration.approvals.web import parts
@@ -22,7 +22,7 @@ from kernel.db import session, transaction
 from kernel.errors import Invalid, NotFound, PortalError
 from kernel.trail import Actor
 from kernel.web import act_once, choose, form_errors, instant, language, see_other, signed_in_actor
-from market import catalogue
+from market import shelf
 from market.web import forms
 
 blueprint = Blueprint("matters", __name__)
@@ -217,7 +217,7 @@ def _matter_page(matter: Matter, actor: Actor) -> str:
     open_ones = matters.moves(matter, actor)
     decision = decisions.of_matter(matter)
     is_draft = matter.status == MatterStatus.DRAFT and matters.by_client(matter, actor)
-    items = {item.code: item for item in catalogue.all_items()}
+    items = shelf.guide().by_code
     kind, word = parts.status_words(matter)
     return render_template(
         "integration/matter_show.html",
@@ -298,7 +298,6 @@ def _task(matter: Matter, material: HandedIn, items: Mapping[str, Any]) -> dict[
         hints.append(escape(_("对应服务无法律依据，由申请人自愿提供，任何部门不得强制要求。")))
     item = items.get(material.item_code or "")
     if item is not None and not material.is_in:
-        link = url_for("matters.material", number=matter.number, position=material.position)
         commission = commission_url(matter, item.code)
         own = escape(_("，也可按要求自行编制后上传")) if item.may_self_prepare else ""
         hints.append(
@@ -307,7 +306,6 @@ def _task(matter: Matter, material: HandedIn, items: Mapping[str, Any]) -> dict[
             )
             + own
         )
-        del link
     if material.is_in:
         status, word = "done", _("已备齐")
     elif material.required:
@@ -372,7 +370,7 @@ def _material_form(matter: Matter, position: int, error: PortalError | None = No
             -row[0].id,
         )
     )
-    item = next((i for i in catalogue.all_items() if i.code == material.item_code), None)
+    item = shelf.guide().by_code.get(material.item_code or "")
     return render_template(
         "integration/matter_material.html",
         matter=matter,
@@ -450,6 +448,3 @@ def _confirm_form(matter: Matter, act: Act, error: PortalError | None = None) ->
         form_errors=form_errors(error) if error else None,
         errors=dict(form_errors(error)) if error else {},
     )
-
-
-__all__ = ["ACCESS", "blueprint", "cases"]

@@ -687,6 +687,28 @@ def upgrade() -> None:
     op.create_index("ix_dossier_uses_relied_for", "dossier_uses", ["relied_for"], unique=False)
     op.create_index("ix_dossier_uses_sha256", "dossier_uses", ["sha256"], unique=False)
     op.create_table(
+        "extensions",
+        sa.Column("commission_id", sa.BigInteger(), nullable=False),
+        sa.Column("working_days", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("agreed", sa.Boolean(), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["commission_id"], ["commissions.id"], name=op.f("fk_extensions_commission_id_commissions")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_extensions")),
+    )
+    op.create_index("ix_extensions_commission", "extensions", ["commission_id"], unique=False)
+    op.create_index(
+        "uq_extensions_open",
+        "extensions",
+        ["commission_id"],
+        unique=True,
+        postgresql_where=sa.text("answered_at IS NULL"),
+    )
+    op.create_table(
         "matters",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("case_id", sa.BigInteger(), nullable=False),
@@ -848,6 +870,9 @@ def downgrade() -> None:
     op.drop_index("ix_matters_status", table_name="matters")
     op.drop_index("ix_matters_case", table_name="matters")
     op.drop_table("matters")
+    op.drop_index("uq_extensions_open", table_name="extensions", postgresql_where=sa.text("answered_at IS NULL"))
+    op.drop_index("ix_extensions_commission", table_name="extensions")
+    op.drop_table("extensions")
     op.drop_index("ix_dossier_uses_sha256", table_name="dossier_uses")
     op.drop_index("ix_dossier_uses_relied_for", table_name="dossier_uses")
     op.drop_index("ix_dossier_uses_entry", table_name="dossier_uses")
