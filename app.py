@@ -16,7 +16,7 @@ import integration.exchange.web as exchange_web
 import integration.web as integration_web
 import kernel.web as kernel_web
 import market.web as market_web
-from integration import commands, demo
+from integration import commands, demo, story
 from integration.approvals import decisions, matters
 from kernel import clock, config, dossier, files, jobs, sandbox, search, timekeeping, trail
 from kernel.access import Cell, Role
@@ -102,6 +102,7 @@ def create_app(settings: Config | None = None) -> APIFlask:
         *system_commands.commands,
         *(command for package in PAGES for command in package.commands),
         *commands.commands,
+        story.story,
     ):
         app.cli.add_command(command)
     logging.getLogger("whoosh").setLevel(logging.WARNING)

@@ -153,20 +153,29 @@ def _supervise(settings: Config, environment: dict[str, str]) -> int:
         if done.returncode:
             return done.returncode
     address = f"http://{settings.host}:{settings.port}/"
-    web = [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "app:web",
-        "--host", settings.host, "--port", str(settings.port),
-        "--workers", str(settings.workers), "--blocking-threads", str(settings.threads),
-        "--workers-kill-timeout", "1", "--log-level", "warning", "--no-ws",
-    ]  # fmt: skip
     say("正在启动网页和定时任务 / starting web and scheduler")
     return supervisor.supervise(
         [
-            supervisor.Child("web", web, supervisor.listening(settings.host, settings.port), environment),
+            supervisor.Child(
+                "web",
+                web_command(settings.host, settings.port, settings.workers, settings.threads),
+                supervisor.listening(settings.host, settings.port),
+                environment,
+            ),
             supervisor.Child("scheduler", [*flask, "scheduler"], environment=environment),
         ],
         lambda: _welcome(address, is_demo),
     )
+
+
+def web_command(host: str, port: int, workers: int, threads: int) -> list[str]:
+    """The server that every way of starting the portal runs: here, in the story and when measuring."""
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "app:web",
+        "--host", host, "--port", str(port),
+        "--workers", str(workers), "--blocking-threads", str(threads),
+        "--workers-kill-timeout", "1", "--log-level", "warning", "--no-ws",
+    ]  # fmt: skip
 
 
 def _welcome(address: str, is_demo: bool) -> None:

@@ -22,6 +22,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -291,23 +292,26 @@ def _run(account: pwd.struct_passwd, log: Path | None, name: str, *arguments: st
     """Run a binary as ``account``, in the C locale, away from our terminal, pipes and ``PG…`` variables."""
     binary = _binary(name)
     mine = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
-    try:
-        done = subprocess.run(
-            [binary, *arguments],
-            env=mine | {"LC_ALL": "C"},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            # A daemon that inherited a pipe would keep its reader, say `make`, waiting for ever.
-            stdout=subprocess.DEVNULL if log else subprocess.PIPE,
-            stderr=subprocess.DEVNULL if log else subprocess.STDOUT,
-            start_new_session=True,
-            **_identity(account.pw_uid, account.pw_gid),
-        )
-    except PermissionError as error:
-        raise ClusterUnreachable(path=binary, user=account.pw_name) from error
-    if done.returncode:
-        said = log.read_bytes() if log and log.exists() else done.stdout or b""
-        raise ClusterFailed(command=name, log=said.decode(errors="replace")[-2000:].strip())
+    # A file, not a pipe: a daemon that inherited a pipe would keep its reader, say `make`, waiting for ever.
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = subprocess.run(
+                [binary, *arguments],
+                env=mine | {"LC_ALL": "C"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+                **_identity(account.pw_uid, account.pw_gid),
+            )
+        except PermissionError as error:
+            raise ClusterUnreachable(path=binary, user=account.pw_name) from error
+        if done.returncode:
+            said.seek(0)
+            text = (log.read_bytes() if log and log.exists() else b"")[-2000:] + said.read()
+            told = text.decode(errors="replace").strip()
+            raise ClusterFailed(command=f"{name} ({done.returncode})", log=told)
 
 
 class _Identity(TypedDict, total=False):

@@ -124,7 +124,9 @@ def transaction() -> Iterator[Session]:
         current.rollback()
         raise
     else:
-        for act in current.info[_AFTER]:
+        # Stored: what follows may open transactions of its own.
+        current.info.pop(_WRITING)
+        for act in current.info.pop(_AFTER):
             act()
     finally:
         current.info.pop(_WRITING, None)
@@ -133,6 +135,8 @@ def transaction() -> Iterator[Session]:
 
 def after_commit(act: Callable[[], None]) -> None:
     """Run ``act`` once this transaction is stored; never if it is not. What must not be lost is an outbox row."""
+    if not in_transaction():
+        raise RuntimeError("after_commit() outside transaction()")
     session().info[_AFTER].append(act)
 
 

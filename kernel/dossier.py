@@ -53,7 +53,10 @@ class EntryKind(Worded):
 class CannotRely(Conflict):
     code = "cannot_rely"
     zh = "材料 {number} 现在不能引用：{reason}"
-    en = "{number} can't be relied on now: {reason}"
+    en = "{number} can't be relied on now: {reason_en}"
+
+    def __init__(self, *, number: str, reason: str, reason_en: str = "", field: str | None = None) -> None:
+        super().__init__(field=field, number=number, reason=reason, reason_en=reason_en or reason)
 
 
 class ReasonMissing(Invalid):
@@ -212,7 +215,12 @@ def attach(
 
 
 def supersede(entry: Entry, successor: Entry, *, by: Actor, at: datetime | None = None) -> None:
-    """A newer version takes the entry's place; those who relied on it are told."""
+    """A newer version takes the entry's place; those who relied on it are told.
+
+    Raises:
+        workflow.MoveNotOpen: it stands no more, perhaps because somebody was quicker.
+    """
+    _lock(entry)
     entry.successor_id = successor.id
     workflow.step(entry, STEPS, "supersede", by=by, at=at, successor=successor.number)
 
@@ -225,6 +233,7 @@ def withdraw(entry: Entry, reason: str, *, by: Actor, expected_version: int | No
     """
     if not reason.strip():
         raise ReasonMissing(field="reason")
+    _lock(entry)
     entry.reason = reason.strip()
     workflow.step(entry, STEPS, "withdraw", by=by, expected_version=expected_version, reason=entry.reason)
 
@@ -240,12 +249,10 @@ def rely(entry: Entry, *, relied_for: str, relied_for_title: str, project: Proje
     Raises:
         CannotRely: it is superseded, expired or withdrawn, with the reason.
     """
-    locked = session.scalars(
-        select(Entry).where(Entry.id == entry.id).with_for_update(of=Entry).execution_options(populate_existing=True)
-    ).one()
+    locked = _lock(entry)
     standing = stand(locked, clock.local_date(clock.now()))
     if not standing.can_rely:
-        raise CannotRely(field="evidence", number=entry.number, reason=standing.reason_zh)
+        raise CannotRely(field="evidence", number=entry.number, reason=standing.reason_zh, reason_en=standing.reason_en)
     use = Use(
         entry=locked,
         sha256=locked.sha256,
@@ -262,6 +269,13 @@ def rely(entry: Entry, *, relied_for: str, relied_for_title: str, project: Proje
     session.flush()
     trail.record(locked.subject, "document.relied_on", by=by, relied_for=relied_for, sha256=locked.sha256)
     return use
+
+
+def _lock(entry: Entry) -> Entry:
+    """The entry as it is now, locked against everybody else's act until the commit."""
+    return session.scalars(
+        select(Entry).where(Entry.id == entry.id).with_for_update(of=Entry).execution_options(populate_existing=True)
+    ).one()
 
 
 @dataclass(frozen=True, slots=True)

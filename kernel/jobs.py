@@ -47,8 +47,9 @@ def run_due(until: datetime | None = None) -> int:
     count = 0
     while True:
         session.rollback()
+        most = BATCH + len(tried)  # what failed before must not hide what comes after it
         due = sorted(
-            ((at, source.kind, key, source) for source in _sources for at, key in source.find(limit, BATCH)),
+            ((at, source.kind, key, source) for source in _sources for at, key in source.find(limit, most)),
             key=lambda row: row[:3],
         )
         fresh = [row for row in due if (row[1], row[2], row[0]) not in tried]

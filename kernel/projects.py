@@ -11,6 +11,7 @@ import unicodedata
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kernel import clock, trail
@@ -164,14 +165,23 @@ def register(
         building_area=building_area,
         registered_at=clock.now(),
     )
-    session.add(project)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(project)
+    except IntegrityError as error:  # somebody registered it a moment ago
+        raise ProjectKnown(field="project_code", value=plain) from error
     trail.record(project.subject, "project.registered", by=by, name=project.name)
     return project
 
 
 def add_phase(project: Project, name: str, *, by: Actor) -> Phase:
-    """Give a phase the next engineering code of its project."""
+    """Give a phase the next engineering code of its project; two who do it at once get two codes."""
+    session.scalars(
+        select(Project)
+        .where(Project.id == project.id)
+        .with_for_update(of=Project)
+        .execution_options(populate_existing=True)
+    ).one()
     phase = Phase(project_id=project.id, code=f"{project.code}-{len(project.phases) + 1:04d}", name=name.strip())
     project.phases.append(phase)
     session.flush()
@@ -188,10 +198,14 @@ def find(code: str, *, field: str = "project_code") -> tuple[Project, Phase | No
     plain = parse_code(code, field=field)
     project_code, engineering_code = split_code(plain)
     project = session.scalars(select(Project).where(Project.code == project_code)).first()
+    if project is None and engineering_code is None:
+        # A code of the system's own doesn't show by its form whether it names a project or a phase of one.
+        engineering_code = plain
+        project = session.scalars(select(Project).join(Phase).where(Phase.code == plain)).first()
+    elif project is not None and engineering_code is None:
+        return project, None
     if project is None:
         raise ProjectUnknown(field=field, value=plain)
-    if engineering_code is None:
-        return project, None
     phase = next((p for p in project.phases if p.code == engineering_code), None)
     if phase is None:
         raise ProjectUnknown(field=field, value=plain)

@@ -101,6 +101,11 @@ def subscribe(table: Mapping[str, Sequence[Subscriber]]) -> None:
     _subscribers.update({act: tuple(subscribers) for act, subscribers in table.items()})
 
 
+def subscriptions() -> dict[str, tuple[Subscriber, ...]]:
+    """The table in force: act → its subscribers, in their order."""
+    return dict(_subscribers)
+
+
 def record(subject: str, act: str, *, by: Actor, at: datetime | None = None, **data: Any) -> TrailAct:
     """Write an act on a subject (``"commission:WT-2026-000128"``), then call the act's subscribers.
 
@@ -160,19 +165,27 @@ def digest(entry: TrailAct) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A place where a chain does not hold; ``row`` is the sequence number, or None for a cut tail."""
+    """A place where a chain does not hold: the sequence number of the row at fault, and what is wrong with it.
+
+    ``why``: ``hash`` (the row was edited), ``previous`` (it does not follow the row before it), ``missing`` (rows
+    before it are gone, or it stands twice), ``head`` (the chain's end is not where it was written: the row is the
+    first that was cut off or added).
+    """
 
     subject: str
-    row: int | None
+    row: int
     why: str
 
 
 def verify(subject: str | None = None) -> tuple[int, list[Break]]:
-    """Recompute every chain, or one; answer the number of acts read and the breaks found."""
-    heads = select(TrailHead)
-    if subject is not None:
-        heads = heads.where(TrailHead.subject == subject)
+    """Recompute every chain, or one; answer the number of acts read and the breaks found.
+
+    Heads are read before the rows, so that acts written meanwhile are no breaks. Whoever can rewrite rows *and*
+    heads is not found here: that takes a checkpoint kept outside.
+    """
+    heads = _heads(subject)
     ends: dict[str, tuple[int, str]] = {}
+    at_head: dict[str, str] = {}
     breaks: list[Break] = []
     count = 0
     for entry in _by_subject(subject):
@@ -185,11 +198,24 @@ def verify(subject: str | None = None) -> tuple[int, list[Break]]:
         elif digest(entry) != entry.hash:
             breaks.append(Break(entry.subject, entry.sequence, "hash"))
         ends[entry.subject] = (entry.sequence, entry.hash)
-    known = {head.subject: (head.sequence, head.hash) for head in session.scalars(heads)}
-    for name in sorted(known.keys() | ends.keys()):
-        if known.get(name) != ends.get(name):
-            breaks.append(Break(name, None, "head"))
+        if entry.sequence == heads.get(entry.subject, (0, FIRST))[0]:
+            at_head[entry.subject] = entry.hash
+    for name in sorted(heads.keys() | ends.keys()):
+        head, end = heads.get(name, (0, FIRST)), ends.get(name, (0, FIRST))
+        if end[0] < head[0]:
+            breaks.append(Break(name, end[0] + 1, "head"))
+        elif head[0] and at_head.get(name) != head[1]:
+            breaks.append(Break(name, head[0], "head"))
+        elif end[0] > head[0] and _heads(name).get(name, (0, FIRST))[0] < end[0]:
+            breaks.append(Break(name, head[0] + 1, "head"))
     return count, breaks
+
+
+def _heads(subject: str | None) -> dict[str, tuple[int, str]]:
+    statement = select(TrailHead.subject, TrailHead.sequence, TrailHead.hash)
+    if subject is not None:
+        statement = statement.where(TrailHead.subject == subject)
+    return {row.subject: (row.sequence, row.hash) for row in session.execute(statement)}
 
 
 def of(subject: str) -> list[TrailAct]:

@@ -146,7 +146,7 @@ def _claim(token: str, asked: str) -> Attempt | None:
         request=asked,
         created_at=clock.machine(),
     )
-    if session.execute(statement.returning(Attempt.key)).first() is not None:
+    if session.execute(statement.on_conflict_do_nothing().returning(Attempt.key)).first() is not None:
         return None
     return session.get_one(Attempt, _key(token))
 

@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,32 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 IS_ROOT = os.geteuid() == 0
 
 
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # Not pytest's: every new test run closes that one to others, under the feet of our servers.
+    folder = Path(tempfile.mkdtemp(prefix="cluster-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template() -> Iterator[Path]:
     """A stopped cluster made once; tests copy it."""
-    data = tmp_path_factory.mktemp("template") / "var"
-    cluster.stop(cluster.start(data))
-    return data
+    with _folder() as folder:
+        cluster.stop(cluster.start(folder / "var"))
+        yield folder / "var"
 
 
 @pytest.fixture
-def begin() -> Iterator[Callable[[Path], Cluster]]:
+def place() -> Iterator[Path]:
+    """An empty folder that every user can reach."""
+    with _folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def begin(place: Path) -> Iterator[Callable[[Path], Cluster]]:
     """Starts clusters and stops them after the test, whatever happened."""
     begun: list[Cluster] = []
 
@@ -53,18 +69,9 @@ def begin() -> Iterator[Callable[[Path], Cluster]]:
 
 
 @pytest.fixture
-def made(template: Path, tmp_path: Path) -> Path:
+def made(template: Path, place: Path) -> Path:
     """A data folder with a cluster of its own that has not been started yet."""
-    return _copy(template, tmp_path / "var")
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A folder that every user can reach (pytest's own is closed to others)."""
-    folder = Path(tempfile.mkdtemp(prefix="elsewhere-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    return _copy(template, place / "var")
 
 
 def _copy(template: Path, target: Path) -> Path:
@@ -183,21 +190,21 @@ def test_a_session_that_will_not_leave_does_not_keep_the_server_up(made: Path) -
 
 
 def test_an_uninstalled_locale_and_foreign_variables_do_not_matter(
-    tmp_path: Path, begin: Callable[[Path], Cluster], monkeypatch: pytest.MonkeyPatch
+    place: Path, begin: Callable[[Path], Cluster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LANG", "LC_ALL", "LC_CTYPE"):
         monkeypatch.setenv(name, "zh_CN.UTF-8")
     monkeypatch.setenv("PGPORT", "6543")
     monkeypatch.setenv("PGDATA", "/nowhere")
-    running = begin(tmp_path / "var")
+    running = begin(place / "var")
     with running.connect() as connection:
         assert connection.execute("SELECT lower('ÄÖ中'), length('中介服务')").fetchone() == ("äö中", 4)
 
 
 def test_a_path_of_110_characters_with_spaces_and_chinese_works(
-    template: Path, tmp_path: Path, begin: Callable[[Path], Cluster]
+    template: Path, place: Path, begin: Callable[[Path], Cluster]
 ) -> None:
-    deep = tmp_path / "中介 服务"
+    deep = place / "中介 服务"
     while len(str(deep)) < 110:
         deep /= "abcdefghi"
     deep.mkdir(parents=True)
@@ -208,9 +215,9 @@ def test_a_path_of_110_characters_with_spaces_and_chinese_works(
 
 
 def test_a_clone_in_a_closed_folder_works_and_root_opens_it_no_wider_than_needed(
-    template: Path, tmp_path: Path, begin: Callable[[Path], Cluster], capfd: pytest.CaptureFixture[str]
+    template: Path, place: Path, begin: Callable[[Path], Cluster], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    closed = tmp_path / "closed"
+    closed = place / "closed"
     closed.mkdir(mode=0o700)
     begin(_copy(template, closed / "var"))
     assert stat.S_IMODE(closed.stat().st_mode) == (0o701 if IS_ROOT else 0o700)
@@ -276,8 +283,8 @@ def test_a_recycled_process_number_is_no_obstacle_and_the_stranger_lives(
             stranger.kill()
 
 
-def test_four_starters_at_once_meet_on_one_server(tmp_path: Path) -> None:
-    data = tmp_path / "var"
+def test_four_starters_at_once_meet_on_one_server(place: Path) -> None:
+    data = place / "var"
     script = (
         "import sys; from pathlib import Path; from kernel import cluster\n"
         "c = cluster.start(Path(sys.argv[1])); c.ensure_database('portal')\n"
@@ -293,10 +300,10 @@ def test_four_starters_at_once_meet_on_one_server(tmp_path: Path) -> None:
 
 
 def test_two_checkouts_side_by_side_do_not_touch_each_other(
-    template: Path, tmp_path: Path, begin: Callable[[Path], Cluster]
+    template: Path, place: Path, begin: Callable[[Path], Cluster]
 ) -> None:
-    one = begin(_copy(template, tmp_path / "one"))
-    other = begin(_copy(template, tmp_path / "other"))
+    one = begin(_copy(template, place / "one"))
+    other = begin(_copy(template, place / "other"))
     _put(one, 1)
     _put(other, 2)
     cluster.stop(one)
@@ -304,7 +311,7 @@ def test_two_checkouts_side_by_side_do_not_touch_each_other(
     assert _kept(begin(one.data)) == [1]
 
 
-def test_a_plain_user_gets_a_cluster_that_root_refuses_by_name(elsewhere: Path, template: Path) -> None:
+def test_a_plain_user_gets_a_cluster_that_root_refuses_by_name(place: Path, template: Path) -> None:
     """As a plain user the roles are turned round: root's folder is refused."""
     assert template.exists()  # as root it has opened the way to the binaries
     if not IS_ROOT:
@@ -313,8 +320,8 @@ def test_a_plain_user_gets_a_cluster_that_root_refuses_by_name(elsewhere: Path, 
         assert "root" in refused.value.text("zh")
         return
     plain = pwd.getpwnam("nobody")
-    os.chown(elsewhere, plain.pw_uid, plain.pw_gid)
-    data = elsewhere / "var"
+    os.chown(place, plain.pw_uid, plain.pw_gid)
+    data = place / "var"
 
     def life() -> list[int]:
         running = cluster.start(data)
@@ -337,18 +344,18 @@ def test_a_plain_user_gets_a_cluster_that_root_refuses_by_name(elsewhere: Path, 
 
 
 def test_a_foreign_closed_folder_on_the_way_is_named_and_not_opened(
-    elsewhere: Path, template: Path, begin: Callable[[Path], Cluster]
+    place: Path, template: Path, begin: Callable[[Path], Cluster]
 ) -> None:
-    data = _copy(template, elsewhere / "var")
+    data = _copy(template, place / "var")
     if IS_ROOT:
-        os.chown(elsewhere, pwd.getpwnam("nobody").pw_uid, -1)
-    elsewhere.chmod(0o700)
+        os.chown(place, pwd.getpwnam("nobody").pw_uid, -1)
+    place.chmod(0o700)
     if IS_ROOT:
-        with pytest.raises(cluster.ClusterUnreachable, match="elsewhere-"):
+        with pytest.raises(cluster.ClusterUnreachable, match="cluster-"):
             begin(data)
     else:
         begin(data)
-    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
 def test_lost_passwords_are_named(made: Path) -> None:
@@ -357,11 +364,11 @@ def test_lost_passwords_are_named(made: Path) -> None:
         cluster.start(made)
 
 
-def test_an_interrupted_first_start_is_simply_done_again(tmp_path: Path, begin: Callable[[Path], Cluster]) -> None:
-    (tmp_path / "var" / "pg.new" / "base").mkdir(parents=True)
-    (tmp_path / "var" / "pg.password").write_text("half")
-    assert begin(tmp_path / "var").is_running()
-    assert not (tmp_path / "var" / "pg.password").exists()
+def test_an_interrupted_first_start_is_simply_done_again(place: Path, begin: Callable[[Path], Cluster]) -> None:
+    (place / "var" / "pg.new" / "base").mkdir(parents=True)
+    (place / "var" / "pg.password").write_text("half")
+    assert begin(place / "var").is_running()
+    assert not (place / "var" / "pg.password").exists()
 
 
 def test_a_failing_server_says_why(made: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +11,7 @@ from sqlalchemy import delete, text
 
 from kernel import clock, jobs, sandbox
 from kernel.accounts import Person, passwords, register_person
-from kernel.clock import BadDuration, NaiveInstant
+from kernel.clock import BadDuration, NaiveInstant, instants
 from kernel.db import session, transaction
 from kernel.sandbox import ClockNeverBack, ClockRequestUnclear, ClockTooFar, SandboxClock
 
@@ -21,14 +20,13 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def began(portal: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def began(portal: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Legal time begins at 2026-03-02 09:00, and nothing of the product's own falls due."""
     monkeypatch.setattr(jobs, "_sources", [])
-    clock.set_source(sandbox.legal_now)
+    monkeypatch.setattr(instants, "_source", sandbox.legal_now)
     with transaction():
         session.execute(delete(SandboxClock))
         sandbox.start_at(START)
-    yield
 
 
 def near(instant: datetime, expected: datetime) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -66,10 +68,12 @@ class Run:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "var"
-    yield folder
-    cluster.stop_if_abandoned(folder)
+def data() -> Iterator[Path]:
+    # Not pytest's folder: every new test run closes that one to others, under the feet of our servers.
+    folder = Path(tempfile.mkdtemp(prefix="supervisor-", dir="/tmp"))
+    yield folder / "var"
+    cluster.stop_if_abandoned(folder / "var")
+    shutil.rmtree(folder)
 
 
 def _is_alive(pid: int) -> bool:

@@ -677,18 +677,20 @@ def test_old_attempts_are_forgotten(edge: Flask, people: dict[str, int]) -> None
 
 
 def test_inbox_lists_newest_first_links_and_is_marked_read(edge: Flask, people: dict[str, int]) -> None:
-    trail.name_acts({"trial.told": ("试用通知", "Trial notice")})
     with transaction():
         for number in range(25):
             notifications.tell(
-                [people["zhang.applicant"]], subject=f"project:P-{number}", act="trial.told", title=f"第 {number} 件"
+                [people["zhang.applicant"]],
+                subject=f"project:P-{number}",
+                act="project.registered",
+                title=f"第 {number} 件",
             )
-        notifications.tell([people["li.approver"]], subject="project:X", act="trial.told", title="别人的事")
+        notifications.tell([people["li.approver"]], subject="project:X", act="project.registered", title="别人的事")
     browser = signed_in(edge, "zhang.applicant")
     page = browser.get("/inbox").text
     assert page.index("第 24 件") < page.index("第 23 件")
     assert '<a href="/project/P-24">第 24 件</a>' in page
-    assert "试用通知" in page
+    assert trail.act_label("project.registered") in page
     assert "别人的事" not in page
     assert "第 4 件" not in page
     assert "第 4 件" in browser.get("/inbox?page=2").text
@@ -703,8 +705,8 @@ def test_empty_inbox_says_why_and_what_to_do(edge: Flask, people: dict[str, int]
 
 
 @pytest.fixture
-def stored(edge: Flask, people: dict[str, int], tmp_path: Path) -> str:
-    files.configure(tmp_path / "files", 1024 * 1024)
+def stored(edge: Flask, people: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(files.documents, "_settings", files.documents._Settings(tmp_path / "files", 1024 * 1024))
     company = session.scalars(select(Organisation).where(Organisation.credit_code == COMPANY)).one()
     by = Actor(people["zhang.applicant"], "张申请", company.id, company.name, frozenset({"applicant"}))
     with transaction():
@@ -738,6 +740,10 @@ def test_health_asks_nothing_and_readiness_asks_the_database(edge: Flask, monkey
     monkeypatch.setattr(views.schema, "head", lambda: "a revision that the database lacks")
     answer = browser.get("/readyz")
     assert (answer.status_code, answer.json["waiting_for"]) == (503, "migrations")
+
+
+def test_migrated_database_is_ready(portal: Flask) -> None:
+    assert portal.test_client().get("/readyz").json == {"status": "ok"}
 
 
 def test_sandbox_clock_over_http(browser: FlaskClient) -> None:

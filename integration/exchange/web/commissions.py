@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import BinaryIO, cast
 
 from flask import Response, request
 from sqlalchemy import func, select
@@ -497,7 +498,7 @@ def upload_document(call: Call) -> Response:
         raise FileMissing(field="file")
     upload = parts[0][1]
     # Received before the transaction begins, so that a slow sender holds nothing in the database.
-    blob = files.receive(upload.stream, upload.filename or "", field="file")
+    blob = files.receive(cast("BinaryIO", upload.stream), upload.filename or "", field="file")
 
     def act() -> tuple[JsonObject, int]:
         document = files.enter(blob, by=call.by)

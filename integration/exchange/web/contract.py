@@ -175,7 +175,9 @@ def answer_json(value: JsonObject, *, etag: str | None = None, status: int = 200
     return response
 
 
-def answer_act(act: Callable[[], tuple[JsonObject, int]], location: Callable[[JsonObject], str] | None = None) -> Response:
+def answer_act(
+    act: Callable[[], tuple[JsonObject, int]], location: Callable[[JsonObject], str] | None = None
+) -> Response:
     """Act once per ``Idempotency-Key``; the answer carries the new version as its entity tag."""
     response = answer_once(act)
     value = json.loads(response.get_data())

@@ -91,9 +91,7 @@ def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
     if is_phase:
         of_phase = select(_H.c.id).where(_H.c.project_id == _P.c.id, _H.c.code == bindparam("phase"))
         page = page.where(or_(_E.c.phase_id.is_(None), _H.c.code == bindparam("phase")))
-        total = total.where(
-            or_(_E.c.phase_id.is_(None), _E.c.phase_id == of_phase.correlate(_P).scalar_subquery())
-        )
+        total = total.where(or_(_E.c.phase_id.is_(None), _E.c.phase_id == of_phase.correlate(_P).scalar_subquery()))
         found.append(exists(of_phase.correlate(_P)).label("has_phase"))
     else:
         found.append(literal(True).label("has_phase"))
@@ -125,7 +123,10 @@ def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
         "project_deliverables",
         "GET",
         "/projects/{code}/deliverables",
-        ("项目材料：今天可以引用哪些，其余为何不能", "A project's documents: what can be relied on today, and why the rest can't"),
+        (
+            "项目材料：今天可以引用哪些，其余为何不能",
+            "A project's documents: what can be relied on today, and why the rest can't",
+        ),
         Scope.DOSSIER_READ,
         "Deliverables",
         variables={"code": PROJECT_CODE},
@@ -316,7 +317,5 @@ def document_uses(call: Call, sha256: str) -> Response:
 def _count(connection: Any, entries: list[int], sha256: str) -> int:
     """How many uses there are, for a page beyond the last."""
     return int(
-        connection.scalar(
-            select(func.count()).select_from(_U).where(_U.c.entry_id.in_(entries), _U.c.sha256 == sha256)
-        )
+        connection.scalar(select(func.count()).select_from(_U).where(_U.c.entry_id.in_(entries), _U.c.sha256 == sha256))
     )
