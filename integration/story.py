@@ -19,14 +19,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
 from integration import demo
+from integration.approvals import guide
 from integration.commands import say, tell, web_command
 from integration.visitor import Page, UnexpectedAnswer, Visitor
 from kernel import config, supervisor
+from kernel.access import Role
 from kernel.config import ROOT
 from kernel.errors import PortalError
 
@@ -99,14 +100,17 @@ class First:
         self._base = base
         self._has_own_matters = has_own_matters
         self._code = "2603-230199-04-01-100001"
+        self._item = ""
 
     def play(self) -> str:
-        applicant, agency = self._person("applicant"), self._person("agency")
-        matter = self._apply(applicant)
-        commission = self._commission(applicant, matter)
+        applicant = self._person("applicant")
+        kind, listing = self._find(applicant)
+        agency = self._person(self._login_of(listing.title))
+        matter = self._apply(applicant, kind)
+        commission = self._commission(applicant, matter, listing)
         self._serve(agency, commission)
         self._deliver(agency, commission, "第一版")
-        self._act(applicant, commission, "return", {"points": "1. 补充弃渣场位置图\n2. 核对水土流失防治责任范围面积"})
+        self._act(applicant, commission, "return", {"points": "1. 补充附图\n2. 核对工程规模与项目登记信息是否一致"})
         self._forward("P1D")
         deliverable = self._deliver(agency, commission, "第二版")
         page = self._act(applicant, commission, "accept")
@@ -119,53 +123,53 @@ class First:
     def _person(self, login: str) -> Visitor:
         visitor = Visitor(self._base)
         page = visitor.get("/sign-in")
-        form = next(one for one in page.forms if ("demo", login) in one.values)
-        visitor.submit(page, form)
+        visitor.submit(page, next(one for one in page.forms if ("demo", login) in one.values))
         return visitor
 
-    def _apply(self, applicant: Visitor) -> str:
-        """The applicant opens the application whose material list names what has to be bought."""
+    def _login_of(self, title: str) -> str:
+        for login, _name, short, _role in demo.city.PEOPLE:
+            if demo.city.ORGANISATIONS[short][1] in title:
+                return login
+        raise StoryBroken(f"没有演示账号 / no demo account: {title}")
+
+    def _find(self, applicant: Visitor) -> tuple[str, Page]:
+        """A matter of the guide with a material that a service on the shelf delivers, and that service."""
         page = applicant.get(f"/matters/new?project={self._code}")
         kinds = page.form("kind").options["kind"]
-        for kind in kinds if self._has_own_matters else ["SP-0503"]:
-            page = applicant.get(f"/matters/new?project={self._code}")
-            shown = applicant.submit(
-                page, page.form("kind"), {"project_code": self._code.replace("-", " "), "kind": kind}
-            )
-            number = shown.url.rsplit("/", 1)[1].split("?")[0]
-            for address, _text in shown.links:
-                if "/materials/" in address and "item=ZJ-0506" in applicant.get(address).text:
-                    say(f"  申报 {number}：{shown.title}")
-                    return number
-        raise StoryBroken("没有一个事项的材料可以由水土保持方案编制产出 / no matter needs what the story delivers")
+        with (guide.DATA / "guide_matters.csv").open(encoding="utf-8", newline="") as file:
+            shipped = {row["matter_code"] for row in guide.read_csv(file)}
+        for kind in [one for one in kinds if one not in shipped] if self._has_own_matters else ["SP-0503"]:
+            for address, _text in applicant.get(f"/guide/{kind}").links:
+                if "item=" not in address:
+                    continue
+                shelf = applicant.get(address)
+                offers = list(dict.fromkeys(a for a, _ in shelf.links if a.startswith("/services/FW-")))
+                if offers:
+                    self._item = address.partition("item=")[2].partition("&")[0]
+                    listing = applicant.get(offers[0])
+                    say(f"  服务超市有 {len(offers)} 项可选，选定 / chosen of {len(offers)}：{listing.title}")
+                    return kind, listing
+        raise StoryBroken("没有一个事项的材料可由在架服务产出 / no matter needs what the shelf delivers")
 
-    def _commission(self, applicant: Visitor, matter: str) -> str:
-        shown = applicant.get(f"/matters/{matter}")
-        material = next(
-            page
-            for page in (applicant.get(a) for a, _ in shown.links if "/materials/" in a)
-            if "item=ZJ-0506" in page.text
-        )
-        shelf = applicant.get(material.link("item=ZJ-0506"))
-        listing = applicant.get(
-            next(
-                a
-                for a, _ in applicant.get(f"/services?q={quote('水保方案 清源')}").links
-                if a.startswith("/services/FW-")
-            )
-        )
-        say(
-            f"  服务超市有 {len([a for a, _ in shelf.links if a.startswith('/services/FW-')])} 项可选，选定：{listing.title}"
-        )
-        page = applicant.get(listing.link("/commissions/new"))
+    def _apply(self, applicant: Visitor, kind: str) -> str:
+        """The applicant opens the application; its material list names what has to be bought."""
+        page = applicant.get(f"/matters/new?project={self._code}")
+        shown = applicant.submit(page, page.form("kind"), {"project_code": self._code.replace("-", " "), "kind": kind})
+        number = shown.url.rsplit("/", 1)[1].split("?")[0]
+        say(f"  申报 / application {number}：{shown.title}")
+        return number
+
+    def _commission(self, applicant: Visitor, matter: str, listing: Page) -> str:
         number = listing.url.rsplit("/", 1)[1].split("?")[0]
         page = applicant.get(f"/commissions/new?listing={number}&project={self._code}&needed_for={matter}")
+        form = page.form("project_code", "listing")
         badly_typed = self._code.replace("-", "").translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+        paper = self._paper("项目基础资料", "主体工程设计资料、地形图和立项文件。")
         checked = applicant.submit(
             page,
-            page.form("project_code", "files"),
+            form,
             {"project_code": badly_typed, "message": "请于三月底前完成。"},
-            {"files": [("项目基础资料.pdf", self._paper("项目基础资料", "主体工程设计资料、地形图和立项文件。"))]},
+            {"files": [("项目基础资料.pdf", paper)]} if "files" in form.names else None,
         )
         offered = applicant.submit(checked, checked.form("act", "version"))
         return offered.url.split("/commissions/")[1].split("?")[0].split("/")[0]
@@ -178,15 +182,18 @@ class First:
     def _deliver(self, agency: Visitor, commission: str, edition: str) -> bytes:
         page = agency.get(f"/commissions/{commission}/deliver")
         form = page.form("act", "version", "summary")
-        report = self._paper(
-            f"水土保持方案报告书（{edition}）", f"项目代码 {self._code}。防治责任范围、措施布设和投资估算。"
-        )
+        report = self._paper(f"成果报告（{edition}）", f"项目代码 {self._code}。")
         names = sorted(name for name in form.names if name.startswith("files"))
-        uploads = {name: [(f"水土保持方案报告书-{edition}.pdf", report)] for name in names[:1]}
+        uploads = {name: [(f"成果报告-{edition}.pdf", report)] for name in names[:1]}
         agency.submit(
             page,
             form,
-            {"result": "passed", "summary": f"方案可行，{edition}。", "project_code": self._code, "promise": "1"},
+            {
+                "result": "passed",
+                "summary": f"成果符合委托要求，{edition}。",
+                "project_code": self._code,
+                "promise": "1",
+            },
             uploads,
         )
         return report
@@ -206,7 +213,18 @@ class First:
         self._confirm(applicant, f"/matters/{matter}/submit")
 
     def _decide(self, matter: str) -> None:
-        window, approver = self._person("window"), self._person("approver")
+        window = self._person("window")
+        department = window.get(f"/matters/{matter}").text
+        approver = self._person(
+            next(
+                (
+                    login
+                    for login, _name, short, role in demo.city.PEOPLE
+                    if role is Role.APPROVER and demo.city.ORGANISATIONS[short][1] in department
+                ),
+                "approver",
+            )
+        )
         self._confirm(window, f"/matters/{matter}/receive")
         self._confirm(window, f"/matters/{matter}/accept")
         self._forward("P1D")
@@ -215,7 +233,7 @@ class First:
         page = approver.submit(page, page.form("entry", "act"))
         page = approver.get(f"/matters/{matter}/decision")
         decided = approver.submit(
-            page, page.form("outcome"), {"outcome": "granted", "opinion": "经审查，符合水土保持要求。"}
+            page, page.form("outcome"), {"outcome": "granted", "opinion": "经审查，符合法定条件。"}
         )
         say(f"  决定 / decided：{decided.title}")
 

@@ -57,8 +57,7 @@ class Database:
         office = clusters.hold(self._config.data)
         cluster = clusters.start(self._config.data)
         cluster.ensure_database(NAME)
-        if office is not None:
-            atexit.register(_leave, self._config.data, office)
+        atexit.register(_leave, self._config.data, office)
         return cluster.web_url(NAME), cluster.owner_url(NAME)
 
 

@@ -510,11 +510,11 @@ def agency_names(numbers: Sequence[str]) -> dict[str, str]:
 # A fee in words ---------------------------------------------------------------------------------------------
 
 
-def fee_in_words(rule: FeeRule, language: str = "zh", default_unit: str = "项") -> str:
-    """How a rule charges, in one sentence, e.g. ``建筑面积每平方米 ¥3.50，最低 ¥5,000.00``."""
+def fee_in_words(rule: FeeRule, language: str = "zh") -> str:
+    """How a rule charges, in one sentence, e.g. ``按建筑面积，每平方米 ¥3.50，最低 ¥5,000.00``."""
     english = language == "en"
     if rule.kind is FeeKind.FIXED:
-        return f"{money.format(rule.amount)} in all" if english else f"每{default_unit} {money.format(rule.amount)}"
+        return f"fixed price {money.format(rule.amount)}" if english else f"固定总价 {money.format(rule.amount)}"
     if rule.kind is FeeKind.NEGOTIABLE:
         ceiling = money.format(rule.amount)
         return f"negotiable, {ceiling} at most" if english else f"协商定价，不高于 {ceiling}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -41,15 +40,10 @@ def cluster() -> Iterator[clusters.Cluster]:
     """The test cluster, shared by every worker and run; whoever leaves last stops it."""
     folder = ROOT / "var" / "test"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "users.lock").open("w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
-        running = clusters.start(folder)
-        yield running
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        clusters.stop(running)
+    office = clusters.hold(folder)
+    yield clusters.start(folder)
+    os.close(office)
+    clusters.stop_if_abandoned(folder)
 
 
 @pytest.fixture(scope="session")

@@ -340,7 +340,7 @@ def _desk_page(record: Agency) -> str:
         rows.append(
             (
                 one,
-                shelf.fee_in_words(one.rule, language(), one.item.default_unit),
+                shelf.fee_in_words(one.rule, language()),
                 (lack.en if language() == "en" else lack.zh) if lack else None,
             )
         )
@@ -559,7 +559,7 @@ def new_listing() -> Response | tuple[str, int] | str:
         else:
             flash(_("已保存，请核对后上架"), "success")
             return answer
-    typed = request.form or fee_form.initial(None, item.default_unit) | {
+    typed: Mapping[str, str] = request.form or fee_form.initial(None, item.default_unit) | {
         "kind": kind.value if kind else "",
         "promised_working_days": str(item.promised_working_days),
         "regions": "、".join(record.regions),
@@ -599,7 +599,7 @@ def _fee_context() -> dict[str, Any]:
     return {
         "kinds": [(one.value, one.label(tongue), _kind_hint(one)) for one in FeeKind],
         "measures": [(one.value, one.label(tongue)) for one in Measure],
-        "band_rows": range(1, fee_form.ROWS + 1),
+        "band_rows": (range(1, fee_form.SHOWN + 1), range(fee_form.SHOWN + 1, fee_form.ROWS + 1)),
         "duty_of": duty_of,
         "most_days": listings.MOST_DAYS,
     }
@@ -694,7 +694,7 @@ def fee(number: str) -> Response | tuple[str, int]:
         kind=kind,
         typed=typed,
         running=running,
-        present=shelf.fee_in_words(rule, language(), item.default_unit),
+        present=shelf.fee_in_words(rule, language()),
         lack=None,
         requirement=requirement_rows(item),
         **_fee_context(),
@@ -740,7 +740,7 @@ def _confirm(number: str, verb: str, done: str) -> Response | tuple[str, int]:
         "market/desk_confirm.html",
         listing=listing,
         verb=verb,
-        words=shelf.fee_in_words(listing.rule, language(), listing.item.default_unit),
+        words=shelf.fee_in_words(listing.rule, language()),
         bands=[shelf.band_in_words(listing.rule, band, language()) for band in listing.rule.bands],
         lack=(lack.en if language() == "en" else lack.zh) if lack and verb == "publish" else None,
         days_text=days_text,

@@ -13,6 +13,8 @@ from market.fees import Band, FeeKind, FeeRule, Measure
 
 #: Rows of the table of bands.
 ROWS = 8
+#: Rows in sight at first.
+SHOWN = 4
 _FEN_PER_WAN = 1_000_000
 
 

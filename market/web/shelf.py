@@ -165,7 +165,7 @@ class Fee:
 
 def fee_of(offer: Offer, figures: Figures) -> Fee:
     tongue = language()
-    words = shelf.fee_in_words(offer.rule, tongue, offer.item.default_unit)
+    words = shelf.fee_in_words(offer.rule, tongue)
     told = offer.quote(figures)
     if told.ceiling is not None:
         return Fee(None, words, choose("由双方在委托时商定", "To be agreed when commissioning"))
@@ -173,6 +173,8 @@ def fee_of(offer: Offer, figures: Figures) -> Fee:
         assert told.missing is not None  # noqa: S101  a quote without amount or ceiling names what is missing
         what = told.missing.label(tongue)
         return Fee(None, words, choose(f"填写{what}后显示总价", f"Tell the {what.lower()} to see the total"))
+    if offer.rule.kind is FeeKind.FIXED:
+        words = offer.rule.kind.label(tongue)
     lines = tuple((line.en if tongue == "en" else line.zh, money.format(line.amount)) for line in told.lines)
     return Fee(money.format(told.amount).removeprefix("¥"), words, "", lines)
 
@@ -408,7 +410,7 @@ def service(number: str) -> tuple[str, int]:
         qualifications=qualification_rows(offer.agency, offer.item),
         practitioners=offer.agency.practitioners_on(today),
         changes=[
-            (change, shelf.fee_in_words(FeeRule.from_json(change.fee), language(), offer.item.default_unit))
+            (change, shelf.fee_in_words(FeeRule.from_json(change.fee), language()))
             for change in shelf.fee_changes(offer)
         ],
         is_open=is_open,
@@ -505,7 +507,7 @@ def _comparison(offers: Sequence[Offer], sizes: Sizes) -> list[dict[str, Any]]:
         ),
         _row(_("服务范围"), [offer.scope or "—" for offer in offers]),
         _row(_("成果"), ["、".join(offer.item.deliverables) for offer in offers]),
-        _row(_("服务编号"), [offer.number for offer in offers]),
+        {"label": _("服务编号"), "values": [offer.number for offer in offers]},
     ]
     link = _commission_url(sizes)
     buttons = [
