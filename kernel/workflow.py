@@ -44,12 +44,14 @@ class MoveNotOpen(Conflict):
     """The action is not possible now; ``moves`` lists those that are, for this person."""
 
     code: ClassVar[str] = "move_not_open"
-    zh = "当前环节不能办理“{action}”，页面内容可能已更新，请刷新后再试"
-    en = "“{action}” isn't open in the present state; please reload"
+    zh = "当前环节不能办理“{label_zh}”，页面内容可能已更新，请刷新后再试"
+    en = "“{label_en}” isn't open in the present state; please reload"
 
-    def __init__(self, *, action: str, status: str, moves: list[str]) -> None:
+    def __init__(self, *, action: str, act: str, status: str, moves: list[str]) -> None:
         self.moves = moves
-        super().__init__(action=action, status=status)
+        super().__init__(
+            action=action, status=status, label_zh=trail.act_label(act), label_en=trail.act_label(act, "en")
+        )
 
 
 class StaleVersion(Conflict):
@@ -100,5 +102,5 @@ def check(record: Subject, steps: Steps, action: str, *, by: Actor, expected_ver
         raise StaleVersion(current=record.version)
     row = steps[action]
     if str(record.status) not in row.sources or not row.who(record, by):
-        raise MoveNotOpen(action=action, status=str(record.status), moves=moves(record, steps, by))
+        raise MoveNotOpen(action=action, act=row.act, status=str(record.status), moves=moves(record, steps, by))
     return row

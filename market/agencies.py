@@ -80,6 +80,12 @@ class ValidityReversed(Invalid):
     en = "The validity ends before it begins"
 
 
+class DateInFuture(Invalid):
+    code = "date_in_future"
+    zh = "{what}不能晚于今天"
+    en = "{what_en} can't be later than today"
+
+
 class NameMissing(Invalid):
     code = "name_missing"
     zh = "请填写{what}"
@@ -232,6 +238,8 @@ def file_qualification(
         errors.append(UnknownLevel(field="level", speciality=speciality.name, value=level))
     if not certificate.strip():
         errors.append(NameMissing(field="certificate", what="证书编号"))
+    if valid_from > clock.today():
+        errors.append(DateInFuture(field="valid_from", what="发证日期", what_en="The date of issue"))
     if valid_until is not None and valid_until < valid_from:
         errors.append(ValidityReversed(field="valid_until"))
     if errors:

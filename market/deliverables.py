@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kernel import clock, dossier, numbers, policies, projects, timekeeping, trail, workflow
+from kernel import clock, dossier, files, numbers, policies, projects, seals, timekeeping, trail, workflow
 from kernel.clock import Unit
 from kernel.db import Keyed, WordColumn, session
 from kernel.dossier import Entry, EntryKind
@@ -114,13 +114,14 @@ class Deliverable(Keyed):
 
 
 class DeliverableFile(Keyed):
-    """One file of an edition, under the name of the document that the item promises."""
+    """One file of an edition, under the name of the document that the item promises, and who signed it."""
 
     __tablename__ = "deliverable_files"
     deliverable_id: Mapped[int] = mapped_column(ForeignKey("deliverables.id"))
     title: Mapped[str]
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     sha256: Mapped[str]
+    signatures: Mapped[list[Any]]
     document: Mapped[Document] = relationship(lazy="joined")
 
 
@@ -164,7 +165,7 @@ def submit(
     ``project_code`` is the code written on the deliverable; it must be the commission's.
 
     Raises:
-        FilesMissing, ConclusionMissing, WrongProject, ValidityPast, workflow errors.
+        FilesMissing, ConclusionMissing, WrongProject, ValidityPast, seals.SignatureBroken, workflow errors.
     """
     workflow.check(commission, COMMISSION_STEPS, "deliver", by=by, expected_version=expected_version)
     if not parts:
@@ -192,7 +193,7 @@ def submit(
         points=[],
         submitted_by=f"{by.organisation} {by.person}",
         submitted_at=moment,
-        files=[DeliverableFile(title=p.title, document=p.document, sha256=p.document.sha256) for p in parts],
+        files=[_file(part) for part in parts],
     )
     session.add(deliverable)
     session.flush()
@@ -318,6 +319,17 @@ def may_read(document: Document, actor: Actor | None) -> bool:
         .where(DeliverableFile.document_id == document.id)
     ).unique()
     return any(can_see(row.commission, actor) for row in rows)
+
+
+def _file(part: Part) -> DeliverableFile:
+    document = part.document
+    found = seals.check(files.path_of(document.sha256), document.name) if document.facts.get("signatures") else []
+    return DeliverableFile(
+        title=part.title,
+        document=document,
+        sha256=document.sha256,
+        signatures=[signature.as_json() for signature in found],
+    )
 
 
 def _attach(deliverable: Deliverable, file: DeliverableFile, by: Actor) -> Entry:

@@ -63,12 +63,18 @@ class Guide:
 
 
 _guide: Guide | None = None
+_HEADS = TrailHead.__table__.c
+#: The catalogue's edition is the head of its trail.
+_EDITION = select(_HEADS.hash).where(_HEADS.subject == "catalogue:items")
 
 
 def guide() -> Guide:
     """The catalogue of today: one look at the head of its trail, and a fresh reading only after an import."""
+    return _guide_of(session.scalar(_EDITION) or "")
+
+
+def _guide_of(edition: str) -> Guide:
     global _guide
-    edition = session.scalar(select(TrailHead.hash).where(TrailHead.subject == "catalogue:items")) or ""
     known = _guide
     if known is None or not edition or known.edition != edition:
         items = [_detached(ServiceItem, row) for row in session.execute(_all(ServiceItem, "code"))]
@@ -105,6 +111,13 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Staff:
+    """A practitioner without a name: the last day of the certificate, None when it has no end."""
+
+    valid_until: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """The agency behind an offer, with what its eligibility rests on."""
 
@@ -114,11 +127,11 @@ class Keeper:
     status: AgencyStatus
     regions: tuple[str, ...]
     qualifications: tuple[Held, ...]
-    practitioners: tuple[date | None, ...]
+    practitioners: tuple[Staff, ...]
 
     def practitioners_on(self, on: date) -> int:
         """How many practitioners hold a certificate in date."""
-        return sum(1 for until in self.practitioners if until is None or until >= on)
+        return sum(1 for one in self.practitioners if one.valid_until is None or one.valid_until >= on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,7 @@ class Offer:
     published_at: datetime | None
     item: ServiceItem
     agency: Keeper
+    guide: Guide
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -147,56 +161,69 @@ class Offer:
         return fees.quote(self.rule, figures)
 
 
+# Tables and not records: this is the most frequent question of the portal, and it needs no identity map.
+_LISTINGS, _AGENCIES, _ORGANISATIONS, _QUALIFICATIONS, _PRACTITIONERS = (
+    record.__table__.c for record in (Listing, Agency, Organisation, Qualification, Practitioner)
+)
 _HELD = (
     select(
         func.jsonb_agg(
             func.jsonb_build_array(
-                Qualification.speciality_code,
-                Qualification.level,
-                Qualification.certificate,
-                Qualification.valid_from,
-                Qualification.valid_until,
+                _QUALIFICATIONS.speciality_code,
+                _QUALIFICATIONS.level,
+                _QUALIFICATIONS.certificate,
+                _QUALIFICATIONS.valid_from,
+                _QUALIFICATIONS.valid_until,
             )
         )
     )
-    .where(Qualification.agency_id == Agency.id)
-    .correlate(Agency)
+    .where(_QUALIFICATIONS.agency_id == _AGENCIES.id)
+    .correlate(Agency.__table__)
     .scalar_subquery()
 )
 _STAFF = (
-    select(func.jsonb_agg(func.jsonb_build_array(Practitioner.valid_until)))
-    .where(Practitioner.agency_id == Agency.id)
-    .correlate(Agency)
+    select(func.jsonb_agg(_PRACTITIONERS.valid_until))
+    .where(_PRACTITIONERS.agency_id == _AGENCIES.id)
+    .correlate(Agency.__table__)
     .scalar_subquery()
 )
-_OFFERS = (
-    select(
-        Listing.id,
-        Listing.number,
-        Listing.status,
-        Listing.edition,
-        Listing.fee,
-        Listing.promised_working_days,
-        Listing.scope,
-        Listing.regions,
-        Listing.published_at,
-        Listing.item_id,
-        Agency.number,
-        Organisation.name,
-        Agency.organisation_id,
-        Agency.status,
-        Agency.regions,
-        _HELD,
-        _STAFF,
+_OFFERS = select(
+    _LISTINGS.id,
+    _LISTINGS.number,
+    _LISTINGS.status,
+    _LISTINGS.edition,
+    _LISTINGS.fee,
+    _LISTINGS.promised_working_days,
+    _LISTINGS.scope,
+    _LISTINGS.regions,
+    _LISTINGS.published_at,
+    _LISTINGS.item_id,
+    _AGENCIES.number,
+    _ORGANISATIONS.name,
+    _AGENCIES.organisation_id,
+    _AGENCIES.status,
+    _AGENCIES.regions,
+    _HELD,
+    _STAFF,
+    _EDITION.scalar_subquery(),
+).select_from(
+    Listing.__table__.join(Agency.__table__, _AGENCIES.id == _LISTINGS.agency_id).join(
+        Organisation.__table__, _ORGANISATIONS.id == _AGENCIES.organisation_id
     )
-    .join(Agency, Agency.id == Listing.agency_id)
-    .join(Organisation, Organisation.id == Agency.organisation_id)
 )
+
+
+def _read(statement: Select[Any]) -> list[Offer]:
+    rows = session.execute(statement).all()
+    if not rows:
+        return []
+    known = _guide_of(rows[0][-1] or "")
+    return [_offer(row, known) for row in rows]
 
 
 def _offer(row: Any, known: Guide) -> Offer:
     identity, number, status, edition, fee, days, scope, regions, published_at, item_id = row[:10]
-    agency, name, organisation_id, agency_status, agency_regions, held, staff = row[10:]
+    agency, name, organisation_id, agency_status, agency_regions, held, staff, _edition = row[10:]
     keeper = Keeper(
         agency,
         name,
@@ -207,7 +234,7 @@ def _offer(row: Any, known: Guide) -> Offer:
             Held(code, level, certificate, date.fromisoformat(start), _date(until))
             for code, level, certificate, start, until in held or ()
         ),
-        tuple(_date(until) for (until,) in staff or ()),
+        tuple(Staff(_date(until)) for until in staff or ()),
     )
     return Offer(
         identity,
@@ -221,6 +248,7 @@ def _offer(row: Any, known: Guide) -> Offer:
         published_at,
         known.items[item_id],
         keeper,
+        known,
     )
 
 
@@ -232,9 +260,8 @@ def offers(numbers: Sequence[str]) -> list[Offer]:
     """The listings of these numbers in their order, in whatever state; unknown ones are left out."""
     if not numbers:
         return []
-    known = guide()
-    found = {row[1]: row for row in session.execute(_OFFERS.where(Listing.number.in_(numbers)))}
-    return [_offer(found[number], known) for number in numbers if number in found]
+    found = {each.number: each for each in _read(_OFFERS.where(_LISTINGS.number.in_(numbers)))}
+    return [found[number] for number in numbers if number in found]
 
 
 def offer(number: str) -> Offer:
@@ -247,9 +274,8 @@ def offer(number: str) -> Offer:
 
 def offers_of_agency(number: str) -> list[Offer]:
     """The published listings of an agency, by item."""
-    statement = _OFFERS.where(Agency.number == number, Listing.status == ListingStatus.PUBLISHED)
-    known = guide()
-    return sorted((_offer(row, known) for row in session.execute(statement)), key=lambda each: each.item.code)
+    statement = _OFFERS.where(_AGENCIES.number == number, _LISTINGS.status == ListingStatus.PUBLISHED)
+    return sorted(_read(statement), key=lambda each: each.item.code)
 
 
 def fee_changes(each: Offer) -> list[FeeChange]:
@@ -261,13 +287,12 @@ def fee_changes(each: Offer) -> list[FeeChange]:
 
 def on_shelf(found: Sequence[Offer], on: date) -> list[Offer]:
     """Those published, of an agency admitted and qualified on a day; agrees with :func:`market.listings.in_force`."""
-    tree = guide().tree if found else {}
     return [
         each
         for each in found
         if each.status == ListingStatus.PUBLISHED
         and each.agency.status == AgencyStatus.ADMITTED
-        and _is_qualified(each.agency, each.item.requirement, on, tree)
+        and _is_qualified(each.agency, each.item.requirement, on, each.guide.tree)
     ]
 
 
@@ -296,7 +321,7 @@ def window(
         turns.add(held.valid_from)
         if held.valid_until is not None:
             turns.add(held.valid_until + timedelta(days=1))
-    turns.update(until + timedelta(days=1) for until in keeper.practitioners if until is not None)
+    turns.update(one.valid_until + timedelta(days=1) for one in keeper.practitioners if one.valid_until is not None)
     start: date | None = None
     for day in sorted(turn for turn in turns if turn >= on):
         qualified = _is_qualified(keeper, requirement, day, tree)
@@ -311,16 +336,16 @@ def window(
 
 
 def _documents(numbers: list[str]) -> list[search.Document]:
-    today, tree = clock.today(), guide().tree
+    today = clock.today()
     return [
-        _document(each, today, tree)
+        _document(each, today)
         for each in offers(numbers)
         if each.status == ListingStatus.PUBLISHED and each.agency.status == AgencyStatus.ADMITTED
     ]
 
 
-def _document(each: Offer, today: date, tree: Mapping[str, Speciality]) -> search.Document:
-    item = each.item
+def _document(each: Offer, today: date) -> search.Document:
+    item, tree = each.item, each.guide.tree
     open_time = window(each.agency, item.requirement, today, tree)
     return search.Document(
         key=each.number,
@@ -354,13 +379,12 @@ def _levels(keeper: Keeper, requirement: Requirement, tree: Mapping[str, Special
     return {held.level or UNGRADED for held in relevant(keeper, requirement, tree)}
 
 
-def relevant(keeper: Keeper, requirement: Requirement, tree: Mapping[str, Speciality] | None = None) -> list[Held]:
+def relevant(keeper: Keeper, requirement: Requirement, tree: Mapping[str, Speciality]) -> list[Held]:
     """The qualifications that count for a requirement, whatever their dates."""
-    known = guide().tree if tree is None else tree
 
     def counts(held: Held) -> bool:
         alone = replace(keeper, qualifications=(held,))
-        return any(_holds(alone, want, held.valid_from, known) for want in requirement.qualifications)
+        return any(_holds(alone, want, held.valid_from, tree) for want in requirement.qualifications)
 
     return [held for held in keeper.qualifications if counts(held)] if requirement.mode != "none" else []
 

@@ -31,6 +31,8 @@ DATA = Path(__file__).resolve().parent / "data"
 #: What ``source`` says of the matters that come with the product.
 DEMONSTRATION = "随系统提供的演示事项"
 MOST_DAYS = 365
+#: What lists write where a matter needs no material.
+NOTHING = frozenset({"无", "无需材料", "不需要"})
 
 trail.name_acts({"guide.imported": ("导入审批事项清单", "Guide to matters imported")})
 
@@ -163,7 +165,7 @@ def import_matters(rows: Sequence[Mapping[str, str]], by: Actor, *, source: str 
     moment = clock.now()
     for entry in parsed.values():
         materials: list[MatterMaterial] = []
-        for position, (name, (item_code, required)) in enumerate(entry.materials.items(), start=1):
+        for name, (item_code, required) in entry.materials.items():
             item = by_code[item_code] if item_code else catalogue.recognise(name, items)
             if item is None:
                 unmapped.append((entry.name, name))
@@ -171,7 +173,8 @@ def import_matters(rows: Sequence[Mapping[str, str]], by: Actor, *, source: str 
                 mapped += 1
                 if item.voluntary:
                     voluntary.append((entry.name, name))
-            materials.append(_material(position, name, item, required))
+            if name not in NOTHING:
+                materials.append(_material(len(materials) + 1, name, item, required))
         _store(entry, materials, known.get(entry.code), source, moment)
     session.flush()
     report = Report(len(parsed), len(rows), mapped, unmapped, dropped, voluntary)

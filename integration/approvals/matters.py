@@ -41,7 +41,7 @@ trail.name_acts(
     {
         "matter.drafted": ("在线申报", "Application drafted"),
         "matter.submitted": ("提交", "Submitted"),
-        "matter.received": ("接件登记", "Registered at the window"),
+        "matter.received": ("接件", "Received at the window"),
         "matter.accepted": ("受理", "Accepted"),
         "matter.not_accepted": ("不予受理", "Refused at intake"),
         "matter.begun": ("开始办理", "Begun by the department"),

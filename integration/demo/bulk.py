@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 import psycopg
 from flask import current_app
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import ColumnDefault, create_engine, func, select, text
 from stdnum.cn import uscc
 
 from kernel import clock, money, search, trail
@@ -51,11 +51,8 @@ _CODES: Final = "00__-230199-04-01-%"
 _CHARACTERS: Final = "安宝昌成达德鼎东方丰福光广国海汉浩恒宏华汇嘉建江金锦京景君凯康利联龙茂明宁鹏普启千清荣瑞润盛时泰天通同万维伟文祥新兴信旭亚扬银永优宇远泽长正志中众卓"
 _TRADES: Final = ("工程咨询", "勘察设计", "环境科技", "水利技术", "测绘地理信息", "检验检测", "项目管理", "安全技术")
 _SURNAMES: Final = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜"
-_OUTCOMES: Final = (
-    (CommissionStatus.FINISHED, 80),
-    (CommissionStatus.CANCELLED, 12),
-    (CommissionStatus.TERMINATED, 8),
-)
+#: How commissions ended, with how many in a hundred.
+_OUTCOMES: Final = {CommissionStatus.FINISHED: 80, CommissionStatus.CANCELLED: 12, CommissionStatus.TERMINATED: 8}
 
 
 class BulkDiffers(Conflict):
@@ -87,7 +84,8 @@ class _Offer:
 
     id: int
     number: str
-    item: ServiceItem
+    item_id: int
+    item_code: str
     agency_id: int
     agency_name: str
     rule: FeeRule
@@ -129,7 +127,7 @@ def load(size: Size, *, seed: int = 1, say: Say = lambda line: None) -> bool:
     with transaction():
         _commissions(_Writer(_cursor(), clock.now()), rng, size.commissions, offers)
         say(f"委托 {size.commissions} / commissions written")
-    analyse()
+    settle()
     say("正在建立检索索引 / building the search index")
     search.rebuild()
     return True
@@ -156,12 +154,12 @@ def counted(record: type[Listing | Entry | Project]) -> int:
     return int(last.rpartition("-")[2]) if last else 0
 
 
-def analyse() -> None:
-    """Refresh the planner's statistics, which only the owner of the tables may."""
+def settle() -> None:
+    """Clean up after much writing and refresh the planner's statistics, which only the owner of the tables may."""
     database: Database = current_app.extensions["database"]
     engine = create_engine(database.urls()[1], isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text("ANALYZE"))
+        connection.execute(text("VACUUM (ANALYZE)"))
     engine.dispose()
 
 
@@ -176,7 +174,10 @@ def _cursor() -> psycopg.Cursor[Any]:
 
 
 class _Writer:
-    """COPY in the tables' own columns; what a row does not name gets the record's default."""
+    """COPY in the tables' own columns; what a row does not name gets the record's default.
+
+    The connection is busy while rows are made up: they must not read anything from the database.
+    """
 
     def __init__(self, cursor: psycopg.Cursor[Any], now: datetime) -> None:
         self.cursor = cursor
@@ -195,7 +196,7 @@ class _Writer:
     def copy(self, record: type[Base], names: str, rows: Iterable[Sequence[object]]) -> None:
         named = names.split()
         rest = {
-            column.name: column.default.arg if column.default is not None else None
+            column.name: column.default.arg if isinstance(column.default, ColumnDefault) else None
             for column in record.metadata.tables[record.__tablename__].columns
             if column.name not in named and not column.identity
         }
@@ -453,7 +454,7 @@ def _listings(
                 published,
             )
         )
-        offers.append(_Offer(key, number, item, agencies[place], name, rules[-1], len(rules), days))
+        offers.append(_Offer(key, number, item.id, item.code, agencies[place], name, rules[-1], len(rules), days))
     writer.copy(
         Listing,
         "id number agency_id item_id status version edition fee promised_working_days scope regions draft_at "
@@ -492,7 +493,7 @@ def _bands(rng: random.Random, measure: Measure) -> tuple[Band, ...]:
     rates = ("0.30", "0.18", "0.09") if measure is Measure.INVESTMENT else ("300", "220", "150")
     edges = (0, step * rng.randrange(1, 4), step * rng.randrange(5, 20), None)
     bounds = zip(edges[:-1], edges[1:], rates, strict=True)
-    return tuple(Band(cast("int", start), end, Decimal(rate)) for start, end, rate in bounds)
+    return tuple(Band(start or 0, end, Decimal(rate)) for start, end, rate in bounds)
 
 
 # Projects and documents -------------------------------------------------------------------------------------
@@ -620,7 +621,7 @@ def _dossiers(writer: _Writer, rng: random.Random, projects: Sequence[int], coun
                 made[place][1],
                 made[place][0],
                 "经办人",
-                {"result": "qualified", "summary": "经现场调查和分析论证，项目符合有关规定要求。"},
+                {"result": "passed", "summary": "经现场调查和分析论证，项目符合有关规定要求。"},
                 attached[place],
                 valid,
                 status,
@@ -678,10 +679,9 @@ def _commissions(writer: _Writer, rng: random.Random, count: int, offers: Sequen
     chains: list[tuple[str, list[tuple[str, datetime, str, dict[str, Any]]]]] = []
 
     def rows() -> Iterator[Sequence[object]]:
-        states, weights = zip(*_OUTCOMES, strict=True)
         for running in range(1, count + 1):
             offer, site = rng.choice(offers), rng.choice(sites)
-            status = rng.choices(states, weights)[0]
+            status = rng.choices(list(_OUTCOMES), list(_OUTCOMES.values()))[0]
             number = _number("WT", running)
             quantity = rng.randrange(1, 60) if offer.rule.measure is Measure.QUANTITY else None
             quote = fees.quote(offer.rule, replace(site.figures, quantity=quantity))
@@ -690,7 +690,7 @@ def _commissions(writer: _Writer, rng: random.Random, count: int, offers: Sequen
             at = writer.now - timedelta(days=rng.randrange(70, 170), minutes=rng.randrange(1000))
             steps = [at + timedelta(days=days) for days in (0, 1, 2, 3, 3 + offer.days, 6 + offer.days)]
             acts: list[tuple[str, datetime, str, dict[str, Any]]] = [
-                ("commission.drafted", steps[0], site.client, {"project": site.code, "item": offer.item.code}),
+                ("commission.drafted", steps[0], site.client, {"project": site.code, "item": offer.item_code}),
                 ("commission.offered", steps[1], site.client, {"agency": offer.agency_name, "fee": fee}),
             ]
             if status is CommissionStatus.CANCELLED:
@@ -711,7 +711,7 @@ def _commissions(writer: _Writer, rng: random.Random, count: int, offers: Sequen
                 len(acts),
                 Route.MENU,
                 site.id,
-                offer.item.id,
+                offer.item_id,
                 offer.id,
                 offer.edition,
                 offer.agency_id,

@@ -65,11 +65,15 @@ class ValueUnfit(Invalid):
     en = "The value of “{name}” doesn't fit; wanted: {wanted_en}"
 
 
+#: No control characters but line ends and tabs: no database text holds them all.
+PLAIN: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
+
 # Shapes
 
 
 def text(most: int = 2000, least: int = 0, **more: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": "string", "maxLength": most, **more}
+    """A text of a request, between ``least`` and ``most`` characters."""
+    found: dict[str, Any] = {"type": "string", "maxLength": most, "pattern": PLAIN, **more}
     return {**found, "minLength": least} if least else found
 
 
@@ -189,7 +193,7 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
             "figures": {
                 "type": "object",
                 "maxProperties": 50,
-                "additionalProperties": {"type": ["string", "number", "boolean"], "maxLength": 500},
+                "additionalProperties": {"type": ["string", "number", "boolean"], "maxLength": 500, "pattern": PLAIN},
                 "description": "结论中的指标 / figures of the conclusion",
             },
         },
@@ -508,13 +512,13 @@ def _check_members(schema: Schema, value: dict[str, Any], at: str) -> list[Porta
     faults: list[PortalError] = []
     prefix = f"{at}." if at else ""
     for name, one in value.items():
-        place = f"{prefix}{name}"
+        place = f"{prefix}{_printable(name)}"
         if name in known:
             faults += check(known[name], one, place)
-        elif isinstance(others, Mapping) and len(name) <= 100 and _is_plain(name):
+        elif isinstance(others, Mapping) and len(name) <= 100 and _is_storable(name):
             faults += check(others, one, place)
         else:
-            faults.append(MemberUnknown(field=place, name=_printable(place)))
+            faults.append(MemberUnknown(field=place, name=place))
     faults += [
         MemberMissing(field=f"{prefix}{name}", name=f"{prefix}{name}")
         for name in schema.get("required", ())
@@ -554,16 +558,16 @@ def _fits(schema: Schema, value: Any) -> bool:
     if isinstance(value, str):
         return (
             schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 2000)
-            and _is_plain(value)
-            and ("pattern" not in schema or re.fullmatch(schema["pattern"].strip("^$"), value) is not None)
+            and _is_storable(value)
+            and re.fullmatch(schema.get("pattern", PLAIN).strip("^$"), value) is not None
             and (schema.get("format") != "date" or _is_day(value))
         )
     return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
 
 
-def _is_plain(value: str) -> bool:
-    """No control characters but line ends and tabs, and no half of a pair: no database text holds them."""
-    return not any((sign < " " and sign not in "\t\n\r") or "\ud800" <= sign <= "\udfff" for sign in value)
+def _is_storable(value: str) -> bool:
+    """No zero characters, which no database text holds, and no half of a pair, which no encoding does."""
+    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _is_day(value: str) -> bool:
@@ -603,7 +607,7 @@ def _wanted(schema: Schema) -> tuple[str, str]:
             return "对象", "an object"
         case "string" if schema.get("format") == "date":
             return "日期，如 2026-03-31", "a date such as 2026-03-31"
-        case "string" if "pattern" in schema:
+        case "string" if schema.get("pattern", PLAIN) != PLAIN:
             return f"符合 {schema['pattern']} 的文本", f"a text that fits {schema['pattern']}"
         case "string":
             least, most = schema.get("minLength", 0), schema.get("maxLength", 2000)

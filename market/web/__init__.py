@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
 
+from click import Command
 from flask import Blueprint
 
 from kernel.access import Cell
+from market.web import agencies, commissions, deliverables, shelf
 
-MODULES = ("shelf", "agencies", "commissions", "deliverables")
+MODULES = (shelf, agencies, commissions, deliverables)
 
-blueprints: list[Blueprint] = []
-ACCESS: dict[str, Cell] = {}
-LINKS: dict[str, Callable[[str], str]] = {}
-commands: list[Any] = []
-
-for _name in MODULES:
-    if find_spec(f"{__name__}.{_name}") is None:
-        continue
-    _module = import_module(f"{__name__}.{_name}")
-    blueprints += getattr(_module, "blueprints", None) or [_module.blueprint]
-    ACCESS |= _module.ACCESS
-    LINKS |= getattr(_module, "LINKS", {})
-    commands += getattr(_module, "commands", [])
+blueprints: list[Blueprint] = [module.blueprint for module in MODULES]
+ACCESS: dict[str, Cell] = {endpoint: cell for module in MODULES for endpoint, cell in module.ACCESS.items()}
+LINKS: dict[str, Callable[[str], str]] = {noun: link for module in MODULES for noun, link in module.LINKS.items()}
+#: The market brings no commands of its own to the edge; the catalogue's stand with the demo's.
+commands: list[Command] = []

@@ -264,8 +264,8 @@ def _start_rows(commission: Commission) -> list[Row]:
     return [
         (choose("承诺时限", "Promise"), _days(commission.promised_working_days)),
         (choose("开始日", "Day of the start"), preview["today"] + choose("（当日不计入）", " (not counted)")),
-        (choose("第 1 个计入的工作日", "First counted day"), preview["first"]),
-        (choose("如无暂停，到期日", "Due, if nothing stops the clock"), preview["due"]),
+        (choose("首个计入日", "First counted day"), preview["first"]),
+        (choose("无暂停时到期日", "Due, if nothing stops the clock"), preview["due"]),
     ]
 
 
@@ -613,13 +613,14 @@ ACTS: dict[str, Act] = {
         button=("认可成果", "Accept"),
         done=("成果已认可并归入项目材料库，服务办结。", "Accepted, filed in the project's dossier, and finished."),
         explain=lambda c: [
-            ("认可成果后，系统依次办理：", "Accepting does three things in order:"),
-            ("① 记录认可人和认可时间；", "1. it records who accepted, and when;"),
             (
-                "② 成果归入该项目代码的材料库，审批部门可以直接引用；",
-                "2. the deliverable is filed under the project code, where authorities can rely on it;",
+                "认可后系统依次记录认可人和认可时间、将成果归入该项目代码的材料库、结束服务并停止计时。",
+                "Accepting records who accepted and when, files the deliverable under the project code, and finishes the service.",
             ),
-            ("③ 服务结束，时限停止计算。", "3. the service is finished and its clock ends."),
+            (
+                "成果入库后，审批部门可以直接引用，无需重复提交。",
+                "Once it is filed, authorities can rely on it without another upload.",
+            ),
             ("认可时间一经记录不可更改。", "The instant is stamped and cannot be changed."),
         ],
         rows=_deliverable_rows,

@@ -16,7 +16,7 @@ from kernel import clock
 from kernel.access import PUBLIC, Cell, Role, holders
 from kernel.accounts import Organisation
 from kernel.db import session
-from kernel.errors import Conflict, Invalids, NotFound, PortalError
+from kernel.errors import Invalid, Invalids, NotFound, PortalError
 from kernel.trail import Actor
 from kernel.web import act_once, choose, current_actor, form_errors, language, page_number, signed_in_actor
 from market import agencies, catalogue, listings, shelf
@@ -70,7 +70,7 @@ _RUNNING = (
 )
 
 
-class CertificateKnown(Conflict):
+class CertificateKnown(Invalid):
     code = "certificate_known"
     zh = "证书编号“{value}”已登记，无需重复登记"
     en = "The certificate “{value}” is on file already"

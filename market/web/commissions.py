@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, render_template, request, url_for
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
-from kernel import clock, money, trail
+from kernel import clock, dossier, money, trail
 from kernel.access import Cell, Role, holders
 from kernel.db import session
 from kernel.errors import Conflict, NotFound, PortalError
@@ -373,9 +373,14 @@ def show(number: str) -> str:
         else None,
         notices=progress.open_notices(commission),
         extension=services.open_extension(commission) if commission.status == CommissionStatus.IN_SERVICE else None,
-        history=progress.history(commission, editions, is_whole=is_whole),
+        history=progress.history(commission, editions, _filed(editions), is_whole=is_whole),
         is_client=progress.is_client(commission, actor),
     )
+
+
+def _filed(editions: list[deliverables.Deliverable]) -> list[dossier.Entry]:
+    """The dossier entries of accepted editions."""
+    return [entry for one in editions if one.accepted_at for entry in dossier.from_source(one.subject)]
 
 
 #: The acts that move a commission forward, in the order in which their buttons stand; the others are quiet links.

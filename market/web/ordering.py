@@ -214,7 +214,8 @@ def _choices(
         if kept is not None and kept.entry is None:
             chosen = f"file:{kept.document.number}"
         field = f"material-{index}"
-        rows.append({"name": name, "field": field, "options": options, "chosen": values.get(field, chosen)})
+        chosen = values.get(field, chosen)
+        rows.append({"name": name, "field": field, "options": options, "chosen": chosen, "is_likely": bool(chosen)})
     return rows
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from kernel import clock, money, timekeeping, trail
 from kernel.clock import Event, EventKind, Light, Reading
 from kernel.db import session
+from kernel.dossier import Entry
 from kernel.policies import Policy
 from kernel.timekeeping import ClockKind, StoredClock
 from kernel.trail import Actor, TrailAct
@@ -72,8 +73,9 @@ def tracker(commission: Commission) -> list[dict[str, Any]]:
         if index == passed:
             state = "stopped" if is_over else "now"
         at = getattr(commission, stamp) if state == "done" else None
-        note = commission.status.label(language()) if state == "stopped" else None
-        steps.append({"label": choose(*label), "state": state, "at": instant(at) or None, "note": note})
+        # A finished step shows its instant in place of the word for "done".
+        note = commission.status.label(language()) if state == "stopped" else instant(at) or None
+        steps.append({"label": choose(*label), "state": state, "at": None, "note": note})
     return steps
 
 
@@ -140,7 +142,7 @@ def box(stored: StoredClock, commission: Commission) -> dict[str, Any]:
                 "It reaches into a year whose holidays are not announced yet; the date is provisional and will be reckoned again.",
             )
         )
-    if reading.if_resumed_due is not None:
+    if reading.if_resumed_due is not None and stored.ended_at is None:
         notes.append(
             choose(
                 f"如今日恢复计时，到期日为 {day(reading.if_resumed_due)}。",
@@ -455,8 +457,10 @@ _WATCHED: dict[CommissionStatus, Words] = {status: text for status, (_title, tex
 # History
 
 
-def history(commission: Commission, editions: Sequence[Deliverable], *, is_whole: bool) -> list[dict[str, Any]]:
-    """The acts on the commission and its deliverables, newest first, for ``ui.history``.
+def history(
+    commission: Commission, editions: Sequence[Deliverable], entries: Sequence[Entry], *, is_whole: bool
+) -> list[dict[str, Any]]:
+    """The acts on the commission, its deliverables and their dossier entries, newest first, for ``ui.history``.
 
     Without ``is_whole`` it begins at the present offer: an agency does not read what went on with another before.
     """
@@ -464,8 +468,13 @@ def history(commission: Commission, editions: Sequence[Deliverable], *, is_whole
     if not is_whole:
         offers = [index for index, act in enumerate(acts) if act.act == "commission.offered"]
         acts = acts[offers[-1] :] if offers else []
+    # Handing in and returning are told by the deliverable's own acts, with more in them.
+    acts = [act for act in acts if act.act not in ("service.delivered", "service.returned")]
     for deliverable in editions:
         acts += trail.of(deliverable.subject)
+    for entry_ in entries:
+        # Who relied on the document is the dossier's business.
+        acts += [act for act in trail.of(entry_.subject) if act.act != "document.relied_on"]
     acts.sort(key=lambda act: (act.at, act.id), reverse=True)
     return [entry(act) for act in acts]
 
@@ -511,6 +520,8 @@ _LABELS: Mapping[str, Words] = {
     "deliverable": ("成果编号", "Deliverable"),
     "edition": ("版次", "Edition"),
     "project": ("项目代码", "Project code"),
+    "title": ("材料名称", "Document"),
+    "sha256": ("SHA-256", "SHA-256"),
     "clock": ("时限", "Time limit"),
 }
 

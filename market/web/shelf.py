@@ -21,12 +21,12 @@ from kernel.projects import Project
 from kernel.trail import Actor
 from kernel.web import choose, current_actor, day, form_errors, language, page_number
 from market import catalogue, shelf
-from market.agencies import AgencyStatus
+from market.agencies import AgencyStatus, Speciality
 from market.catalogue import ServiceItem, Stage
 from market.commissions import figures_of
 from market.fees import MEASURE_UNITS, FeeKind, FeeRule, Figures, Measure
 from market.listings import ListingStatus
-from market.shelf import Held, Keeper, Offer
+from market.shelf import Held, Offer
 from market.web.downloads import send_csv, send_xlsx
 
 blueprint = Blueprint("shelf", __name__)
@@ -49,6 +49,8 @@ LINKS: Mapping[str, Callable[[str], str]] = {
 COMPARED = 4
 #: Values of a long facet shown before "more".
 SHORT = 8
+#: Guides of items kept ready per process.
+GUIDES_KEPT = 1000
 SORTS = ("", "days", "fee")
 #: The parameters that carry a project's sizes from page to page.
 SIZES = ("project", "investment", "building_area", "land_area", "quantity")
@@ -196,8 +198,8 @@ def regions_text(regions: Sequence[str]) -> str:
     return "、".join(regions) if regions else choose("不限地区", "Everywhere")
 
 
-def held_text(held: Held) -> str:
-    name = shelf.guide().tree[held.speciality_code].name
+def held_text(held: Held, tree: Mapping[str, Speciality]) -> str:
+    name = tree[held.speciality_code].name
     return f"{name}（{held.level}）" if held.level else name
 
 
@@ -403,15 +405,16 @@ def service(number: str) -> tuple[str, int]:
         "market/listing_page.html",
         offer=offer,
         item=offer.item,
+        guide=guide_html(offer),
         fee=fee_of(offer, sizes.figures),
         bands=[shelf.band_in_words(rule, band, language()) for band in rule.bands],
         unit=shelf.unit_of(rule, language()),
         needed=needed_measures(rule),
-        qualifications=qualification_rows(offer.agency, offer.item),
+        qualifications=qualification_rows(offer),
         practitioners=offer.agency.practitioners_on(today),
         changes=[
             (change, shelf.fee_in_words(FeeRule.from_json(change.fee), language()))
-            for change in shelf.fee_changes(offer)
+            for change in (shelf.fee_changes(offer) if offer.edition > 1 else ())
         ],
         is_open=is_open,
         why_closed=None if is_open else _why_closed(offer),
@@ -419,6 +422,20 @@ def service(number: str) -> tuple[str, int]:
         **_context(sizes, sizes.errors),
     )
     return html, 422 if sizes.errors else 200
+
+
+_guides: dict[tuple[str, str, str], str] = {}
+
+
+def guide_html(offer: Offer) -> str:
+    """The guide to the offer's item, written once per edition of the catalogue and language."""
+    asked = (offer.guide.edition, offer.item.code, language())
+    known = _guides.get(asked) if offer.guide.edition else None
+    if known is None:
+        if len(_guides) >= GUIDES_KEPT:
+            _guides.clear()
+        known = _guides[asked] = Markup(render_template("market/item_guide.html", item=offer.item, duty_of=duty_of))  # noqa: S704
+    return known
 
 
 def listings_own(offer: Offer, actor: Actor) -> bool:
@@ -434,10 +451,11 @@ def needed_measures(rule: FeeRule) -> list[str]:
     )
 
 
-def qualification_rows(keeper: Keeper, item: ServiceItem) -> list[tuple[Held, str, str, str]]:
-    """(held, name, light, words) for the qualifications that count for the item; all of them if it asks for none."""
-    wanted = shelf.relevant(keeper, item.requirement)
-    return [(held, held_text(held), *validity_of(held.valid_until, held.valid_from)) for held in wanted]
+def qualification_rows(offer: Offer) -> list[tuple[Held, str, str, str]]:
+    """(held, name, light, words) for the qualifications that count for the item; none if it asks for none."""
+    tree = offer.guide.tree
+    wanted = shelf.relevant(offer.agency, offer.item.requirement, tree)
+    return [(held, held_text(held, tree), *validity_of(held.valid_until, held.valid_from)) for held in wanted]
 
 
 def _why_closed(offer: Offer) -> str:
@@ -532,7 +550,7 @@ def _least(values: Sequence[int | None]) -> int | None:
 
 
 def _held_list(offer: Offer) -> str:
-    rows = qualification_rows(offer.agency, offer.item)
+    rows = qualification_rows(offer)
     if not rows:
         return choose("本事项不要求资质", "None asked for")
     return "；".join(

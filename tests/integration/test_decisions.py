@@ -136,9 +136,8 @@ def test_citing_twice_is_citing_once_and_can_be_undone(world, office) -> None:  
 
 def test_only_the_departments_approver_decides_and_only_once(world, office) -> None:  # type: ignore[no-untyped-def]
     matter = office.begun()
-    with pytest.raises(MoveNotOpen), transaction():
-        found = matters.find(matter.number, by=world.window, lock=True)
-        decisions.decide(found, Outcome.GRANTED, "", by=world.window)
+    with pytest.raises(MoveNotOpen):
+        office.act(matter, decisions.decide, world.window, Outcome.GRANTED, "")
     decide(office, matter)
     with pytest.raises(MoveNotOpen):
         decide(office, matter)

@@ -68,6 +68,12 @@ def test_a_material_named_twice_is_kept_once_and_told(portal) -> None:  # type: 
     assert len(guide.by_code("M0007").materials) == 1
 
 
+def test_a_matter_that_needs_nothing_demands_nothing(portal) -> None:  # type: ignore[no-untyped-def]
+    report = imported([row(material="无")])
+    assert report.unmapped == [("河道采砂许可", "无")]
+    assert guide.by_code("M0007").materials == []
+
+
 def test_what_a_voluntary_item_delivers_is_never_demanded(portal) -> None:  # type: ignore[no-untyped-def]
     """A18"""
     item = next(i for i in catalogue.all_items() if i.voluntary)

@@ -9,7 +9,7 @@ import pytest
 from integration.approvals import decisions, guide, matters
 from integration.approvals.cases import CaseStatus
 from integration.approvals.matters import MaterialMissing, MatterStatus
-from kernel import clock, dossier, jobs, notifications, sandbox, timekeeping, trail
+from kernel import dossier, jobs, notifications, sandbox, timekeeping, trail
 from kernel.clock import Light
 from kernel.db import session, transaction
 from kernel.dossier import CannotRely
@@ -47,17 +47,15 @@ def test_a_withdrawn_document_is_not_handed_in(world, office) -> None:  # type: 
     entry = office.entry()
     with transaction():
         dossier.withdraw(dossier.by_number(entry.number), "数据有误", by=world.agency_actor)
-    with pytest.raises(CannotRely), transaction():
-        found = matters.find(matter.number, by=world.applicant, lock=True)
-        matters.pick(found, 1, by=world.applicant, entry=dossier.by_number(entry.number))
+    with pytest.raises(CannotRely):
+        office.act(matter, matters.pick, world.applicant, 1, entry=dossier.by_number(entry.number))
 
 
 def test_a_document_of_another_project_is_not_handed_in(world, office) -> None:  # type: ignore[no-untyped-def]
     entry = office.entry(project=world.other_project)
     matter = office.draft()
-    with pytest.raises(matters.OtherProjectsDocument), transaction():
-        found = matters.find(matter.number, by=world.applicant, lock=True)
-        matters.pick(found, 1, by=world.applicant, entry=dossier.by_number(entry.number))
+    with pytest.raises(matters.OtherProjectsDocument):
+        office.act(matter, matters.pick, world.applicant, 1, entry=dossier.by_number(entry.number))
 
 
 def test_a_document_withdrawn_after_picking_stops_the_submission(world, office) -> None:  # type: ignore[no-untyped-def]
@@ -172,9 +170,7 @@ def test_an_application_can_be_withdrawn_until_it_is_accepted(world, office) -> 
 def test_lights_turn_amber_then_red_and_the_department_is_warned_once_each(world, office) -> None:  # type: ignore[no-untyped-def]
     """Journey 12: the lights of a matter."""
     matter = office.accepted()
-    with transaction():
-        sandbox.start_at(clock.now() + timedelta(days=30))
-    jobs.run_due()
+    sandbox.forward(timedelta(days=30))
     jobs.run_due()
     lights = [act for act in trail.of(matter.subject) if act.act.startswith("matter.light.")]
     told = [(act.act, act.data["clock"]) for act in lights]
@@ -187,8 +183,7 @@ def test_lights_turn_amber_then_red_and_the_department_is_warned_once_each(world
 
 def test_the_queue_puts_red_before_green(world, office) -> None:  # type: ignore[no-untyped-def]
     old = office.accepted()
-    with transaction():
-        sandbox.start_at(clock.now() + timedelta(days=30))
+    sandbox.forward(timedelta(days=30))
     new = office.accepted()
     rows = matters.lit(matters.queue(world.window, is_open=True))
     assert [row.matter.number for row in rows] == [old.number, new.number]

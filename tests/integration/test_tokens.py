@@ -55,12 +55,22 @@ def test_another_text_speaks_for_nobody(world, wrong):
 
 def test_a_revoked_token_is_dead_at_once(world):
     token, secret = issue(world)
+    assert tokens.authenticate(secret) is not None
     with transaction():
         tokens.revoke(tokens.find(token.number), by=SYSTEM, reason="系统停用")
     assert tokens.authenticate(secret) is None
     with pytest.raises(tokens.TokenRevoked), transaction():
         tokens.revoke(tokens.find(token.number), by=SYSTEM)
     assert [act.act for act in trail.of(token.subject)] == ["token.issued", "token.revoked"]
+
+
+def test_what_another_process_revokes_ends_within_seconds(world):
+    token, secret = issue(world)
+    assert tokens.authenticate(secret) is not None
+    with transaction():
+        tokens.find(token.number).revoked_at = clock.machine()
+    with time_machine.travel(clock.machine() + tokens.TRUSTED_FOR, tick=True):
+        assert tokens.authenticate(secret) is None
 
 
 def test_a_token_ends_on_machine_time_whatever_the_demo_clock_says(world):
@@ -75,9 +85,11 @@ def test_a_token_ends_on_machine_time_whatever_the_demo_clock_says(world):
 
 def test_the_token_of_a_closed_organisation_is_dead(world):
     _token, secret = issue(world)
+    assert tokens.authenticate(secret) is not None
     with transaction():
         session.merge(world.organisations["清源"]).closed_at = clock.machine()
-    assert tokens.authenticate(secret) is None
+    with time_machine.travel(clock.machine() + tokens.TRUSTED_FOR, tick=True):
+        assert tokens.authenticate(secret) is None
 
 
 def test_use_is_noted_but_not_with_every_request(world):

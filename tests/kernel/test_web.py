@@ -100,7 +100,7 @@ def trial_routes(acts: Acts) -> Blueprint:
             "amiss": Amiss(field="fee", value=-1),
             "several": Invalids([Amiss(field="fee", value=-1), Amiss(field="area", value=0)]),
             "missing": NotFound(),
-            "move": MoveNotOpen(action="开始", status="shared", moves=["rate", "complain"]),
+            "move": MoveNotOpen(action="start", act="service.started", status="shared", moves=["rate", "complain"]),
             "bug": ZeroDivisionError("secret detail"),
             "database": OperationalError("SELECT secret", {}, Exception("gone")),
         }

@@ -39,7 +39,10 @@ class Chain:
                 by=self.client,
                 **more,
             )
-            commissions.hand_in(draft, [Picked(name, document=world.document(f"{name}.pdf", name)) for name in draft.item.required_materials])
+            commissions.hand_in(
+                draft,
+                [Picked(name, document=world.document(f"{name}.pdf", name)) for name in draft.item.required_materials],
+            )
             return draft.number
 
     def offered(self, **more: Any) -> str:

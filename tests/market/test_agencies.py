@@ -13,7 +13,7 @@ from kernel.db import session, transaction
 from kernel.errors import Invalids
 from market import agencies, shelf
 from market.agencies import Agency, AgencyStatus, Practitioner, Qualification, Requirement
-from market.shelf import Held, Keeper
+from market.shelf import Held, Keeper, Staff
 
 ON = date(2026, 3, 2)
 
@@ -104,13 +104,13 @@ HELD = st.builds(
 KEEPERS = st.builds(
     lambda some, people: Keeper("", "", 0, AgencyStatus.ADMITTED, (), tuple(some), tuple(people)),
     st.lists(HELD, max_size=4),
-    st.lists(st.none() | DAYS, max_size=3),
+    st.lists((st.none() | DAYS).map(Staff), max_size=3),
 )
 WANTS = st.lists(st.sampled_from(("Q02", "Q02.02:丙级", "Q02.02:甲级", "Q05:乙级", "Q10")), min_size=1, max_size=3)
 REQUIREMENTS = st.builds(Requirement, st.sampled_from(("any", "all")), WANTS.map(tuple), st.integers(0, 2)) | st.builds(
     Requirement, st.just("none"), st.just(()), st.integers(0, 2)
 )
-FEW: Any = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW: Any = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.usefixtures("portal")

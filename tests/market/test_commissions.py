@@ -115,14 +115,9 @@ def test_missing_materials_are_all_told_at_once_and_nothing_is_offered(chain):
 
 
 def test_nobody_commissions_for_anothers_project(chain):
-    with pytest.raises(commissions.NotYourProject), transaction():
-        world = chain.world
-        commissions.draft(
-            session.merge(world.other_project),
-            session.merge(world.listing),
-            session.merge(world.client_org),
-            by=chain.client,
-        )
+    chain.world.project = chain.world.other_project
+    with pytest.raises(commissions.NotYourProject):
+        chain.drafted()
 
 
 def test_a_listing_off_the_shelf_can_be_neither_drafted_nor_offered(chain):
@@ -251,12 +246,14 @@ def test_only_one_notice_is_open_and_it_stops_the_agencys_time(chain):
 def test_the_database_itself_refuses_a_second_open_notice(chain):
     number = chain.offered()
     chain.act(number, commissions.request_materials, ["补充红线图"], by=chain.agency)
-    with pytest.raises(IntegrityError), transaction():
-        commission = chain.find(number, lock=True)
-        commission.inquiries.append(
-            commissions.Inquiry(kind=InquiryKind.MATERIALS, key="materials:2", points=["x"], opened_at=clock.now())
-        )
+
+    def slip_in(commission: Commission) -> None:
+        notice = commissions.Inquiry(kind=InquiryKind.MATERIALS, key="materials:2", points=["x"], opened_at=clock.now())
+        commission.inquiries.append(notice)
         session.flush()
+
+    with pytest.raises(IntegrityError):
+        chain.act(number, slip_in)
 
 
 def test_supplied_materials_let_the_agencys_time_go_on(chain):

@@ -33,9 +33,7 @@ def rules(draw: st.DrawFn) -> FeeRule:
     edges = sorted(draw(st.sets(st.integers(1, 10**9), min_size=0, max_size=6)))
     cuts = [0, *(edge * 100 for edge in edges), None]
     rates = draw(
-        st.lists(
-            st.decimals("0", "20", places=4, allow_nan=False), min_size=len(cuts) - 1, max_size=len(cuts) - 1
-        )
+        st.lists(st.decimals("0", "20", places=4, allow_nan=False), min_size=len(cuts) - 1, max_size=len(cuts) - 1)
     )
     rows = [Band(start, end, rate) for start, end, rate in zip(cuts[:-1], cuts[1:], rates, strict=True)]  # type: ignore[arg-type]
     return FeeRule(FeeKind.BANDS, measure=Measure.INVESTMENT, bands=tuple(rows), minimum=draw(st.integers(0, 10**7)))

@@ -235,7 +235,7 @@ def _matter_page(matter: Matter, actor: Actor) -> str:
         decision=decision,
         warned=decisions.warnings(decision) if decision else [],
         is_approver=matters.by_approver(matter, actor),
-        history=parts.history(matter.subject, matter.case.subject),
+        history=parts.history(matter.subject),
     )
 
 

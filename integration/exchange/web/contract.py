@@ -18,7 +18,7 @@ from flask import Blueprint, Response, g, request
 from integration.exchange import schemas
 from integration.exchange.schemas import MemberMissing, MemberRepeated, MemberUnknown, Schema
 from integration.exchange.tokens import Grant, Scope, TokenRefused, authenticate
-from kernel import clock
+from kernel import clock, projects
 from kernel.access import PUBLIC, SIGNED_IN, Cell
 from kernel.errors import Invalid, NotFound
 from kernel.trail import Actor
@@ -50,6 +50,14 @@ class VersionUnclear(Invalid):
     status = 400
     zh = '请求头 If-Match 应为查询时返回的 ETag，如 "3"'
     en = 'If-Match must be the ETag of an earlier answer, such as "3"'
+
+
+class CodeUnreadable(NotFound):
+    """An address with a project code that is none leads nowhere."""
+
+    code = projects.BadProjectCode.code
+    zh = projects.BadProjectCode.zh
+    en = projects.BadProjectCode.en
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,14 @@ def answer_act(
     if location is not None:
         response.headers["Location"] = location(value)
     return response
+
+
+def read_code(typed: str, field: str) -> str:
+    """The canonical form of a project or engineering code in an address. Raises CodeUnreadable."""
+    try:
+        return projects.parse_code(typed, field=field)
+    except projects.BadProjectCode as error:
+        raise CodeUnreadable(field=field, **error.params) from None
 
 
 def instant(value: Any) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from integration.exchange.schemas import PAGING, PROJECT_CODE, integer, text
-from integration.exchange.web.contract import Call, JsonObject, Operation, answer_json, operation, tongue
+from integration.exchange.web.contract import Call, JsonObject, Operation, answer_json, operation, read_code, tongue
 from kernel import projects
 from market import commissions, shelf
 from market.catalogue import ServiceItem
@@ -57,9 +57,10 @@ def services(call: Call) -> Response:
 
 
 def _figures(call: Call) -> Figures:
-    project, _phase = projects.find(call.query["project"], field="project")
+    code = read_code(call.query["project"], "project")
+    project, _phase = projects.find(code, field="project")
     if call.actor is None or not projects.is_owner(project, call.actor):
-        raise projects.ProjectUnknown(field="project", value=projects.parse_code(call.query["project"]))
+        raise projects.ProjectUnknown(field="project", value=code)
     return commissions.figures_of(project)
 
 
@@ -70,7 +71,7 @@ def _service_json(one: shelf.Offer, figures: Figures) -> JsonObject:
         "item": {"code": one.item.code, "name": one.item.label(language)},
         "agency": {"number": one.agency.number, "name": one.agency.name},
         "fee_kind": one.rule.kind,
-        "fee_text": shelf.fee_in_words(one.rule, language, one.item.default_unit),
+        "fee_text": shelf.fee_in_words(one.rule, language),
         "fee": quote.amount,
         "ceiling": quote.ceiling,
         "promised_working_days": one.promised_working_days,

@@ -242,6 +242,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_trail_heads")),
     )
     op.create_table(
+        "access_tokens",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("roles", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("scopes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("shown", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_access_tokens_organisation_id_organisations")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_tokens")),
+        sa.UniqueConstraint("number", name=op.f("uq_access_tokens_number")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_access_tokens_token_hash")),
+    )
+    op.create_index("ix_access_tokens_organisation_id", "access_tokens", ["organisation_id"], unique=False)
+    op.create_table(
         "agencies",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("organisation_id", sa.BigInteger(), nullable=False),
@@ -771,6 +794,7 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("document_id", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("signatures", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.ForeignKeyConstraint(
             ["deliverable_id"], ["deliverables.id"], name=op.f("fk_deliverable_files_deliverable_id_deliverables")
@@ -847,6 +871,7 @@ def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_fw")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_jd")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_jg")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_lp")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_sx")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_wj")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_wt")))
@@ -924,6 +949,8 @@ def downgrade() -> None:
     op.drop_index("ix_clock_events_clock", table_name="clock_events")
     op.drop_table("clock_events")
     op.drop_table("agencies")
+    op.drop_index("ix_access_tokens_organisation_id", table_name="access_tokens")
+    op.drop_table("access_tokens")
     op.drop_table("trail_heads")
     op.drop_index("ix_trail_at", table_name="trail")
     op.drop_table("trail")
