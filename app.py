@@ -33,8 +33,11 @@ PAGES = (kernel_web, market_web, approvals_web, exchange_web, integration_web)
 SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
     "agency.suspended": (listings.reindex_agency, commissions.lapse_offers_of),
     "agency.reinstated": (listings.reindex_agency,),
+    "agency.admitted": (listings.reindex_agency,),
     "agency.qualified": (listings.reindex_agency,),
+    "agency.staffed": (listings.reindex_agency,),
     "agency.left": (listings.reindex_agency, commissions.lapse_offers_of),
+    "catalogue.imported": (shelf.reindex_items,),
     "commission.light.amber": (commissions.tell_both_sides,),
     "commission.light.red": (commissions.on_red,),
     "matter.light.amber": (matters.tell_department,),
@@ -76,6 +79,7 @@ def create_app(settings: Config | None = None) -> APIFlask:
     clock.set_source(sandbox.legal_now if settings.sandbox else None)
     files.configure(settings.files_folder, settings.upload_limit)
     for reader in (
+        shelf.may_read_certificate,
         commissions.may_read_material,
         deliverables.may_read,
         decisions.may_read,

@@ -37,6 +37,11 @@ def register(*sources: Source) -> None:
     _sources[:] = sources
 
 
+def registered() -> tuple[Source, ...]:
+    """What can fall due."""
+    return tuple(_sources)
+
+
 def run_due(until: datetime | None = None) -> int:
     """Apply every due act up to ``until`` (legal now by default), in order; answer how many were applied.
 

@@ -16,6 +16,7 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko_certvalidator import ValidationContext
 
 from kernel.errors import Invalid
@@ -69,7 +70,7 @@ class PdfSeals:
                 return []
             return [self._judge(one) for one in embedded]
 
-    def _judge(self, embedded: object) -> Signature:
+    def _judge(self, embedded: EmbeddedPdfSignature) -> Signature:
         try:
             status = validate_pdf_signature(embedded, ValidationContext(allow_fetching=False, trust_roots=[]))
         except (PdfError, SigningError, ValueError, KeyError, TypeError):

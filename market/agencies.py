@@ -12,7 +12,7 @@ from datetime import date, datetime
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kernel import clock, numbers, trail, workflow
+from kernel import clock, notifications, numbers, trail, workflow
 from kernel.access import Role
 from kernel.accounts import Organisation
 from kernel.db import Keyed, WordColumn, session
@@ -78,6 +78,12 @@ class ValidityReversed(Invalid):
     code = "validity_reversed"
     zh = "有效期止不能早于有效期起"
     en = "The validity ends before it begins"
+
+
+class CertificateOnFile(Conflict):
+    code = "certificate_on_file"
+    zh = "证书 {certificate} 已登记，无需重复登记"
+    en = "The certificate {certificate} is on file already"
 
 
 class DateInFuture(Invalid):
@@ -242,6 +248,11 @@ def file_qualification(
         errors.append(DateInFuture(field="valid_from", what="发证日期", what_en="The date of issue"))
     if valid_until is not None and valid_until < valid_from:
         errors.append(ValidityReversed(field="valid_until"))
+    if any(
+        held.speciality_code == speciality_code and held.certificate == certificate.strip()
+        for held in agency.qualifications
+    ):
+        errors.append(CertificateOnFile(field="certificate", certificate=certificate.strip()))
     if errors:
         raise Invalids(errors)
     assert speciality is not None  # noqa: S101  told to the type checker; refused above
@@ -275,6 +286,8 @@ def file_practitioner(
     ):
         if not value.strip():
             raise NameMissing(field=field, what=what)
+    if any(held.certificate == certificate.strip() for held in agency.practitioners):
+        raise CertificateOnFile(field="certificate", certificate=certificate.strip())
     record = Practitioner(
         agency_id=agency.id,
         name=name.strip(),
@@ -295,11 +308,24 @@ def suspend(agency: Agency, reason: str, *, by: Actor, expected_version: int | N
     agency.reason = reason.strip()
     agency.suspended_at = None
     workflow.step(agency, STEPS, "suspend", by=by, expected_version=expected_version, reason=agency.reason)
+    _tell(agency, "agency.suspended", is_warning=True)
 
 
 def reinstate(agency: Agency, *, by: Actor, expected_version: int | None = None) -> None:
     agency.reason = ""
     workflow.step(agency, STEPS, "reinstate", by=by, expected_version=expected_version)
+    _tell(agency, "agency.reinstated")
+
+
+def _tell(agency: Agency, act: str, *, is_warning: bool = False) -> None:
+    notifications.tell_organisation(
+        agency.organisation_id,
+        subject=agency.subject,
+        act=act,
+        title=agency.name,
+        is_warning=is_warning,
+        reason=agency.reason,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,14 +345,16 @@ class Shortfall:
     en: str
 
 
-def shortfall(agency: Agency, requirement: Requirement, on: date) -> Shortfall | None:
+def shortfall(
+    agency: Agency, requirement: Requirement, on: date, tree: dict[str, Speciality] | None = None
+) -> Shortfall | None:
     """None when the agency meets the requirement on a day; else the exact reason.
 
     A held qualification counts when it is in date, its speciality is the wanted one or stands below it in the
     tree, and its level is the wanted one or higher.
     """
     if requirement.mode != "none":
-        tree = specialities()
+        tree = specialities() if tree is None else tree
         missing = [want for want in requirement.qualifications if not _holds(agency, want, on, tree)]
         wanted = len(requirement.qualifications)
         if (requirement.mode == "all" and missing) or (requirement.mode == "any" and len(missing) == wanted):

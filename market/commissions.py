@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, select, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from kernel import clock, money, notifications, numbers, policies, timekeeping, trail, workflow
+from kernel import clock, dossier, money, notifications, numbers, policies, timekeeping, trail, workflow
 from kernel.access import Role
 from kernel.accounts import Organisation
 from kernel.clock import Unit
@@ -333,18 +333,36 @@ def draft(
     return commission
 
 
-def choose(commission: Commission, listing: Listing) -> None:
-    """Point a draft at another listing of the same item (after a decline, a lapse or a change of mind)."""
-    if commission.status != CommissionStatus.DRAFT or listing.item_id != commission.item_id:
+def choose(commission: Commission, listing: Listing, *, by: Actor) -> None:
+    """Point a draft at another listing of the same item (after a decline, a lapse or a change of mind).
+
+    Raises:
+        workflow.MoveNotOpen: it is no draft of the actor's. listings.ListingNotInForce.
+    """
+    workflow.check(commission, STEPS, "offer", by=by)
+    if listing.item_id != commission.item_id or not listings.in_force(listing):
         raise listings.ListingNotInForce
     commission.listing = listing
     commission.agency = listing.agency
     commission.promised_working_days = listing.promised_working_days
+    commission.offered_at = None
 
 
 def hand_in(commission: Commission, picked: Sequence[Picked]) -> None:
-    """Attach materials: picked from the project's dossier, or uploaded once."""
+    """Attach materials: picked from the project's own dossier, or uploaded once.
+
+    Raises:
+        dossier.CannotRely: an entry that is superseded, expired, withdrawn or of another project.
+    """
     for one in picked:
+        if one.entry is not None:
+            standing = dossier.stand(one.entry, clock.today())
+            if one.entry.project_id != commission.project_id:
+                standing = dossier.Standing(False, "不属于本项目", "it belongs to another project")
+            if not standing.can_rely:
+                raise dossier.CannotRely(
+                    field="materials", number=one.entry.number, reason=standing.reason_zh, reason_en=standing.reason_en
+                )
         document = one.entry.document if one.entry else one.document
         if document is None:
             raise MaterialMissing(field="materials", name=one.name)
@@ -448,7 +466,7 @@ def may_take_back(commission: Commission) -> bool:
     return (
         commission.status == CommissionStatus.OFFERED
         and commission.offered_at is not None
-        and not commission.inquiries
+        and not any(inquiry.opened_at >= commission.offered_at for inquiry in commission.inquiries)
         and clock.now() < commission.offered_at + timedelta(minutes=take_back_minutes())
     )
 
@@ -593,6 +611,7 @@ def can_see(commission: Commission, actor: Actor) -> bool:
         commission.agency is not None
         and actor.organisation_id == commission.agency.organisation_id
         and commission.offered_at is not None
+        and commission.status != CommissionStatus.DRAFT
     )
 
 

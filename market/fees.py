@@ -286,7 +286,7 @@ def _band_line(measure: Measure, band: Band, count: int) -> Line:
         shown, rate = money.format(inside), f"{band.rate}%"
     else:
         amount = money.round_half_up(Decimal(inside) * band.rate)
-        shown, rate = f"{inside:,} {MEASURE_UNITS[measure][0]}", money.format(int(band.rate))
+        shown, rate = f"{inside:,} {MEASURE_UNITS[measure][0]}", f"¥{(band.rate / 100).normalize():f}"
     return Line(f"本档 {shown} × {rate}", f"in this band {shown} × {rate}", amount)
 
 

@@ -45,7 +45,7 @@ EVERYWHERE: Final = "everywhere"
 # What every page needs of the catalogue, kept per process ---------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Guide:
     """The catalogue and the tree of qualifications as read at one moment; its records belong to no session."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from apiflask import APIFlask
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 
@@ -17,7 +18,7 @@ from app import create_app
 from integration.demo import city as demo
 from kernel import cluster as clusters
 from kernel import schema
-from kernel.accounts import Organisation, actor_of
+from kernel.accounts import Organisation, actor_of, passwords
 from kernel.accounts.people import Person
 from kernel.accounts.sign_in import current_code
 from kernel.config import Config
@@ -66,6 +67,8 @@ def app(cluster: clusters.Cluster, database: str, tmp_path_factory: pytest.TempP
         data=tmp_path_factory.mktemp("data"),
         secret_key="only for tests",
     )
+    # The same algorithm at the lowest cost: a town of people is registered for every test.
+    passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc]
     application = create_app(settings)
     application.testing = False
     with application.app_context():

@@ -104,7 +104,7 @@ def cite(matter: Matter, entry: Entry, *, by: Actor, expected_version: int | Non
         raise OtherProjectsDocument(field="evidence", number=entry.number)
     standing = dossier.stand(entry, clock.today())
     if not standing.can_rely:
-        raise CannotRely(field="evidence", number=entry.number, reason=standing.reason_zh)
+        raise CannotRely(field="evidence", number=entry.number, reason=standing.reason_zh, reason_en=standing.reason_en)
     if entry not in selected(matter):
         session.add(
             Selected(

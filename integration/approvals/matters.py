@@ -310,7 +310,9 @@ def _material(matter: Matter, position: int, by: Actor) -> HandedIn:
 def _check_standing(entry: Entry, position: int) -> None:
     standing = dossier.stand(entry, clock.today())
     if not standing.can_rely:
-        raise CannotRely(field=f"material-{position}", number=entry.number, reason=standing.reason_zh)
+        raise CannotRely(
+            field=f"material-{position}", number=entry.number, reason=standing.reason_zh, reason_en=standing.reason_en
+        )
 
 
 def missing(matter: Matter) -> list[HandedIn]:

@@ -300,7 +300,7 @@ def choose_agency(number: str) -> Response | tuple[str, int] | str:
 
         def act() -> str:
             draft = _draft(number, actor, lock=True)
-            commissions.choose(draft, listings.by_number(request.form.get("listing", "")))
+            commissions.choose(draft, listings.by_number(request.form.get("listing", "")), by=actor)
             return url_for("commissions.act", number=number, action="offer")
 
         try:

@@ -93,11 +93,14 @@ class Figures:
 
 
 def running_clocks(subjects: Sequence[str]) -> dict[str, list[StoredClock]]:
-    """The clocks that run on each of these subjects, in one question."""
+    """The clocks that run on each of these subjects, and the ended service clocks, in one question."""
     found: dict[str, list[StoredClock]] = {}
     if subjects:
         rows = session.scalars(
-            select(StoredClock).where(StoredClock.subject.in_(subjects), StoredClock.ended_at.is_(None))
+            select(StoredClock).where(
+                StoredClock.subject.in_(subjects),
+                StoredClock.ended_at.is_(None) | (StoredClock.kind == ClockKind.SERVICE),
+            )
         )
         for stored in rows:
             found.setdefault(stored.subject, []).append(stored)
@@ -105,8 +108,8 @@ def running_clocks(subjects: Sequence[str]) -> dict[str, list[StoredClock]]:
 
 
 def leading(stored: Iterable[StoredClock]) -> StoredClock | None:
-    """Of several running clocks the one that presses now: the acceptance clock, else the first."""
-    ranked = sorted(stored, key=lambda one: (one.kind != ClockKind.ACCEPTANCE, one.id))
+    """The clock that presses now: a running one before an ended one, the acceptance clock before the others."""
+    ranked = sorted(stored, key=lambda one: (one.ended_at is not None, one.kind != ClockKind.ACCEPTANCE, one.id))
     return ranked[0] if ranked else None
 
 

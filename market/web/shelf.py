@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, current_app, render_template, request
 from flask_babel import gettext
 from markupsafe import Markup
 
@@ -49,8 +49,8 @@ LINKS: Mapping[str, Callable[[str], str]] = {
 COMPARED = 4
 #: Values of a long facet shown before "more".
 SHORT = 8
-#: Guides of items kept ready per process.
-GUIDES_KEPT = 1000
+#: Bodies of listing pages kept ready per process.
+CONTENTS_KEPT = 1000
 SORTS = ("", "days", "fee")
 #: The parameters that carry a project's sizes from page to page.
 SIZES = ("project", "investment", "building_area", "land_area", "quantity")
@@ -394,51 +394,57 @@ def service(number: str) -> tuple[str, int]:
     """One service: what it costs me, by when, from whom, on which basis."""
     offer = shelf.offer(number)
     actor = current_actor()
-    today = clock.today()
-    is_open = bool(shelf.on_shelf([offer], today))
-    is_own = actor is not None and listings_own(offer, actor)
-    if offer.status == ListingStatus.DRAFT and not is_own:
+    if offer.status == ListingStatus.DRAFT and not (actor is not None and is_own(offer, actor)):
         raise NotFound
     sizes = read_sizes(actor)
-    rule = offer.rule
     html = render_template(
         "market/listing_page.html",
         offer=offer,
-        item=offer.item,
-        guide=guide_html(offer),
-        fee=fee_of(offer, sizes.figures),
-        bands=[shelf.band_in_words(rule, band, language()) for band in rule.bands],
-        unit=shelf.unit_of(rule, language()),
-        needed=needed_measures(rule),
-        qualifications=qualification_rows(offer),
-        practitioners=offer.agency.practitioners_on(today),
-        changes=[
-            (change, shelf.fee_in_words(FeeRule.from_json(change.fee), language()))
-            for change in (shelf.fee_changes(offer) if offer.edition > 1 else ())
-        ],
-        is_open=is_open,
-        why_closed=None if is_open else _why_closed(offer),
+        content=_content(offer, sizes, is_visitor=actor is None),
         form_errors=[pair for error in sizes.errors for pair in form_errors(error)],
-        **_context(sizes, sizes.errors),
     )
     return html, 422 if sizes.errors else 200
 
 
-_guides: dict[tuple[str, str, str], str] = {}
+_contents: dict[tuple[object, ...], Markup] = {}
 
 
-def guide_html(offer: Offer) -> str:
-    """The guide to the offer's item, written once per edition of the catalogue and language."""
-    asked = (offer.guide.edition, offer.item.code, language())
-    known = _guides.get(asked) if offer.guide.edition else None
+def _content(offer: Offer, sizes: Sizes, *, is_visitor: bool) -> Markup:
+    """The body of a listing's page. A visitor's depends on nothing but what is in the key, and is kept."""
+    asked = (offer, clock.today(), language(), *sizes.query.items())
+    may_keep = is_visitor and not sizes.errors and bool(offer.guide.edition)
+    known = _contents.get(asked) if may_keep else None
     if known is None:
-        if len(_guides) >= GUIDES_KEPT:
-            _guides.clear()
-        known = _guides[asked] = Markup(render_template("market/item_guide.html", item=offer.item, duty_of=duty_of))  # noqa: S704
+        template = current_app.jinja_env.get_template("market/listing_content.html")
+        known = Markup(template.render(_facts(offer, sizes), is_visitor=is_visitor))  # noqa: S704  escaped by itself
+        if may_keep:
+            if len(_contents) >= CONTENTS_KEPT:
+                _contents.clear()
+            _contents[asked] = known
     return known
 
 
-def listings_own(offer: Offer, actor: Actor) -> bool:
+def _facts(offer: Offer, sizes: Sizes) -> dict[str, Any]:
+    tongue, today, rule = language(), clock.today(), offer.rule
+    is_open = bool(shelf.on_shelf([offer], today))
+    changes = shelf.fee_changes(offer) if offer.edition > 1 else []
+    return {
+        "language": tongue,
+        "offer": offer,
+        "item": offer.item,
+        "fee": fee_of(offer, sizes.figures),
+        "bands": [shelf.band_in_words(rule, band, tongue) for band in rule.bands],
+        "needed": needed_measures(rule),
+        "qualifications": qualification_rows(offer),
+        "practitioners": offer.agency.practitioners_on(today),
+        "changes": [(change, shelf.fee_in_words(FeeRule.from_json(change.fee), tongue)) for change in changes],
+        "is_open": is_open,
+        "why_closed": None if is_open else _why_closed(offer),
+        "form_errors": [pair for error in sizes.errors for pair in form_errors(error)],
+    } | _context(sizes, sizes.errors)
+
+
+def is_own(offer: Offer, actor: Actor) -> bool:
     return actor.organisation_id == offer.agency.organisation_id and actor.has(Role.AGENCY.value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import time as time_of_day
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from integration.demo import city
 from integration.visitor import Page, Visitor
 from kernel import clock
 
-_serials = itertools.count(300_001)
+#: Differs from run to run, so that a portal that has been lived in can be used again.
+_serials = itertools.count(300_001 + int(time_of_day.time()) % 60_000 * 10)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _RUN_AXE = """async (tags) => {
   const found = await axe.run(document, {resultTypes: ["violations"], runOnly: {type: "tag", values: tags}});
   return found.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ") + " | " + n.html.slice(0, 160)).join("  ;  "));
 }"""
-_SHAPE = """() => [...new Set([...document.querySelectorAll("body *")].map(e => e.tagName + "." + e.className))].sort().join()"""
+_SHAPE = """() => document.documentElement.lang + document.documentElement.className + [...new Set([...document.querySelectorAll("body *")].map(e => e.tagName + "." + e.className))].sort().join()"""
 _OVERFLOW = """() => {
   const wide = document.documentElement.scrollWidth, width = innerWidth;
   if (wide <= width) return "";

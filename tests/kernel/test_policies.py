@@ -29,9 +29,7 @@ def _gone_afterwards(portal: APIFlask, owner_engine):  # type: ignore[no-untyped
 
 def enter(values: int, effective_from: date, region: str = "") -> Policy:
     with transaction():
-        return policies.enter(
-            KIND, {"days": values}, effective_from=effective_from, source="000 §3", region=region
-        )
+        return policies.enter(KIND, {"days": values}, effective_from=effective_from, source="000 §3", region=region)
 
 
 def days(on: date, region: str = "") -> int:

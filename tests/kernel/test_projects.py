@@ -68,7 +68,17 @@ def test_own_code_is_read_in_lower_case_and_full_width(code: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "   ", "12345", "2603-230199-04-01-10000", "2603-230199-04-01-1000011", "项目一", "AB", "-" * 24, "DROP;TABLE"],
+    [
+        "",
+        "   ",
+        "12345",
+        "2603-230199-04-01-10000",
+        "2603-230199-04-01-1000011",
+        "项目一",
+        "AB",
+        "-" * 24,
+        "DROP;TABLE",
+    ],
 )
 def test_what_is_no_code_is_named_with_what_was_typed(typed: str) -> None:
     with pytest.raises(BadProjectCode) as caught:

@@ -37,7 +37,9 @@ def test_partial_indexes_carry_their_condition(portal: APIFlask, owner_engine) -
                 assert stored[index.name]["unique"] == bool(index.unique), index.name
 
 
-def test_upgrading_again_changes_nothing(portal: APIFlask, cluster: clusters.Cluster, database: str, owner_engine) -> None:  # type: ignore[no-untyped-def]
+def test_upgrading_again_changes_nothing(
+    portal: APIFlask, cluster: clusters.Cluster, database: str, owner_engine
+) -> None:  # type: ignore[no-untyped-def]
     schema.upgrade(cluster.owner_url(database))
     assert schema.current(owner_engine) == schema.head() != ""
 

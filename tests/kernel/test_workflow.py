@@ -145,7 +145,9 @@ def assigned_statuses(source: str) -> list[int]:
                 name = node.args[1]
                 if isinstance(name, ast.Constant) and name.value == "status":
                     lines.append(node.lineno)
-            is_update = isinstance(called, ast.Attribute) and called.attr == "values" and "update(" in ast.unparse(called)
+            is_update = (
+                isinstance(called, ast.Attribute) and called.attr == "values" and "update(" in ast.unparse(called)
+            )
             if is_update and any(keyword.arg == "status" for keyword in node.keywords):
                 lines.append(node.lineno)
         for target in targets:

@@ -338,7 +338,7 @@ def test_an_agency_reads_nothing_of_what_went_on_with_another_before(client_as, 
     chain.act(number, commissions.decline, "机密的理由", by=chain.agency)
     with transaction():
         draft = chain.find(number, lock=True)
-        commissions.choose(draft, listings.by_number(world.listing2.number))
+        commissions.choose(draft, listings.by_number(world.listing2.number), by=world.applicant)
         commissions.offer(draft, by=chain.client)
     text = client_as("agency2").get(f"/commissions/{number}").get_data(as_text=True)
     assert "机密" not in text

@@ -298,7 +298,7 @@ def test_after_a_decline_another_agency_can_be_chosen_for_the_same_item(chain):
     chain.act(number, commissions.decline, "近期任务已满", by=chain.agency)
     with transaction():
         commission = chain.find(number, lock=True)
-        commissions.choose(commission, listings.by_number(chain.world.listing2.number))
+        commissions.choose(commission, listings.by_number(chain.world.listing2.number), by=chain.world.applicant)
         commissions.offer(commission, by=chain.client)
     rival = chain.world.actor("agency2")
     assert commissions.find(number, by=rival).agency.organisation_id == rival.organisation_id

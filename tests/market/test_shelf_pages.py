@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from kernel import clock, sandbox, search
+from kernel import clock, sandbox, search, trail
 from kernel.db import transaction
 from market import agencies, catalogue, listings, shelf
 from market.fees import FeeKind, FeeRule, Figures
@@ -231,6 +231,28 @@ def test_the_fee_history_is_public(world: Any, visitor: FlaskClient) -> None:
     assert "收费变更记录" in html
     assert "让利" in html
     assert "固定总价 ¥123.45" in html
+
+
+def test_a_kept_page_follows_every_change_of_what_it_shows(world: Any, visitor: FlaskClient) -> None:
+    with transaction():
+        trail.record("catalogue:items", "catalogue.imported", by=world.operator, new=0, changed=0)
+    url = f"/services/{world.listing.number}?investment=48000"
+    assert "¥ 326,000.00" in text_of(visitor, url)
+    assert "¥ 68,000.00" in text_of(visitor, url.replace("48000", "5000"))
+    assert "委托此服务" in text_of(visitor, url)
+    with transaction():
+        listings.reprice(
+            listings.by_number(world.listing.number),
+            FeeRule(FeeKind.FIXED, amount=777_700),
+            promised_working_days=6,
+            by=world.agency_actor,
+        )
+    html = text_of(visitor, url)
+    assert "¥ 7,777.00" in html
+    assert "326,000" not in html
+    with transaction():
+        agencies.suspend(agencies.by_number(world.agency.number), "投诉查实", by=world.supervisor)
+    assert "已被暂停服务" in text_of(visitor, url)
 
 
 def test_a_listing_page_asks_the_database_little(world: Any, visitor: FlaskClient) -> None:

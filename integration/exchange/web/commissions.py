@@ -328,7 +328,7 @@ Act = Callable[[Commission, JsonObject, Actor, int | None], object]
 
 def _offer(commission: Commission, body: JsonObject, by: Actor, version: int | None) -> None:
     if "listing" in body:
-        commissions.choose(commission, _listing(body["listing"]))
+        commissions.choose(commission, _listing(body["listing"]), by=by)
     commissions.hand_in(commission, _picked(commission, body, by))
     commissions.offer(commission, by=by, agreed_fee=body.get("agreed_fee"), expected_version=version)
 
@@ -545,7 +545,7 @@ def _entry(commission: Commission, number: str, field: str) -> dossier.Entry:
         raise foreign
     standing = dossier.stand(entry, clock.today())
     if not standing.can_rely:
-        raise dossier.CannotRely(field=field, number=number, reason=standing.reason(tongue()))
+        raise dossier.CannotRely(field=field, number=number, reason=standing.reason_zh, reason_en=standing.reason_en)
     return entry
 
 

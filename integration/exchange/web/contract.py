@@ -16,7 +16,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, g, request
 
 from integration.exchange import schemas
-from integration.exchange.schemas import MemberMissing, MemberRepeated, MemberUnknown, Schema
+from integration.exchange.schemas import MemberRepeated, MemberUnknown, Schema
 from integration.exchange.tokens import Grant, Scope, TokenRefused, authenticate
 from kernel import clock, projects
 from kernel.access import PUBLIC, SIGNED_IN, Cell
@@ -229,11 +229,20 @@ def _demand_scope(row: Operation) -> Grant | None:
 
 def _actor(row: Operation) -> Actor | None:
     # What everybody may read is not worth asking who asks, unless a parameter makes it matter.
-    return current_actor() if row.scope is not None or "project" in request.args else None
+    return current_actor() if row.scope is not None or b"project" in request.query_string else None
 
 
 def _query(row: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    if request.query_string:
+        _read_query(row, found)
+    for name, shape in row.query.items():
+        if name not in found and "default" in shape:
+            found[name] = shape["default"]
+    return found
+
+
+def _read_query(row: Operation, found: dict[str, Any]) -> None:
     for name, values in request.args.lists():
         shape = row.query.get(name) if name != "lang" else LANGUAGE
         if shape is None:
@@ -242,13 +251,6 @@ def _query(row: Operation) -> dict[str, Any]:
         if len(values) > 1:
             raise MemberRepeated(field=name, name=name)
         found[name] = schemas.read_parameter(name, shape, values[0])
-    for name, shape in row.query.items():
-        if name not in found:
-            if "default" in shape:
-                found[name] = shape["default"]
-            elif shape.get("required"):
-                raise MemberMissing(field=name, name=name)
-    return found
 
 
 def _body(row: Operation) -> JsonObject:
@@ -264,7 +266,7 @@ def _body(row: Operation) -> JsonObject:
 
 @blueprint.after_request
 def _headers(response: Response) -> Response:
-    response.vary.update(("Accept-Language", "Authorization", "Cookie"))
+    response.headers.setdefault("Vary", "Accept-Language, Authorization, Cookie")
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

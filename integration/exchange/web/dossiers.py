@@ -13,7 +13,20 @@ from functools import lru_cache
 from typing import Any, cast
 
 from flask import Response, request
-from sqlalchemy import Select, Table, Text, bindparam, exists, func, literal, literal_column, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy import cast as cast_column
 
 from integration.exchange.schemas import PAGING, PROJECT_CODE, SHA256
@@ -42,7 +55,7 @@ _P, _H, _E, _D, _C, _A, _U = (_table(each) for each in (Project, Phase, Entry, D
 
 
 #: An instant as the API writes it, made by the database.
-_STAMP = 'YYYY-MM-DD"T"HH24:MI:SS"+08:00"'
+_STAMP: ColumnElement[str] = literal_column('\'YYYY-MM-DD"T"HH24:MI:SS"+08:00"\'')
 
 
 @lru_cache
@@ -97,11 +110,11 @@ def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
             name=_D.c.name,
             issuer=_E.c.issuer,
             accepted_by=_E.c.accepted_by,
-            attached_at=func.to_char(func.timezone("Asia/Shanghai", _E.c.attached_at), _STAMP),
+            attached_at=func.to_char(func.timezone(literal_column("'Asia/Shanghai'"), _E.c.attached_at), _STAMP),
             valid_until=_E.c.valid_until,
             status=_E.c.status,
-            document_url=literal("/files/") + _D.c.number,
-            uses_url=literal("/api/v1/documents/") + _E.c.sha256 + literal("/uses"),
+            document_url=literal_column("'/files/'", Text) + _D.c.number,
+            uses_url=literal_column("'/api/v1/documents/'", Text) + _E.c.sha256 + literal_column("'/uses'", Text),
         )
     )
     page = (
@@ -171,7 +184,7 @@ def project_deliverables(call: Call, code: str) -> Response:
     rows = session.connection().execute(statement, values).all()
     if not rows or not rows[0].has_phase or not _may_read(rows[0], actor):
         raise NotFound
-    first, language = rows[0], tongue()
+    first = rows[0]
     today = clock.local_date(first.legal_now)
     head = {
         "project": {"code": first.code, "name": first.name},
@@ -180,7 +193,7 @@ def project_deliverables(call: Call, code: str) -> Response:
         "size": size,
         "total": first.total,
     }
-    entries = [_entry_text(row, today, language) for row in rows] if first.id is not None else []
+    entries = [_entry_text(row, today) for row in rows] if first.id is not None else []
     return _tagged(f'{json.dumps(head, ensure_ascii=False)[:-1]}, "deliverables": [{", ".join(entries)}]}}'.encode())
 
 
@@ -190,13 +203,13 @@ def _may_read(row: Any, actor: Actor) -> bool:
     return bool(row.serves) or actor.has(*READERS)
 
 
-def _entry_text(row: Any, today: date, language: str) -> str:
+def _entry_text(row: Any, today: date) -> str:
     # A row has the members that the rule reads, so the rule stays in one place.
     standing = dossier.stand(cast("Entry", row), today)
     if standing.can_rely:
         return f'{row.static[:-1]}, "can_rely": true, "reason": ""}}'
     return (
-        f'{row.static[:-1]}, "can_rely": false, "reason": {json.dumps(standing.reason(language), ensure_ascii=False)}}}'
+        f'{row.static[:-1]}, "can_rely": false, "reason": {json.dumps(standing.reason(tongue()), ensure_ascii=False)}}}'
     )
 
 

@@ -1,0 +1,128 @@
+"""Walks a role's pages from its navigation through links, and reads the words on them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from integration.demo import city
+from tests.journeys.person import Person
+
+ROOT = Path(__file__).resolve().parents[2]
+#: What is no page: files, downloads, what programs read; and the switches of the frame itself.
+_NO_PAGE = re.compile(r"^/(files|static|api/v1)/|\.(csv|xlsx|pdf|json|zip)$")
+_SWITCHES = {"lang", "font"}
+_WORDS = """() => {
+  const told = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const holder = walker.currentNode.parentElement;
+    if (holder.closest("script, style, code, textarea, [hreflang], [data-written-by-people]")) continue;
+    const text = walker.currentNode.textContent.replace(/\\s+/g, " ").trim();
+    if (text) told.push(text);
+  }
+  for (const holder of document.querySelectorAll("[aria-label], [placeholder], [title], [alt]"))
+    for (const name of ["aria-label", "placeholder", "title", "alt"])
+      if (holder.getAttribute(name)) told.push(holder.getAttribute(name));
+  told.push(document.title);
+  return told;
+}"""
+_SMALL = """() => {
+  const em = parseFloat(getComputedStyle(document.body).fontSize);
+  const seen = e => e.getClientRects().length > 0 && !e.closest(".visually-hidden");
+  const found = [];
+  for (const cell of document.querySelectorAll("main td, main th"))
+    if (seen(cell) && cell.textContent.trim().length > 8 && cell.getBoundingClientRect().width < 4 * em)
+      found.push("column narrower than 4em: " + cell.textContent.trim().slice(0, 40));
+  for (const button of document.querySelectorAll("main .button:not(.compact):not(.link)"))
+    if (seen(button) && button.getBoundingClientRect().height < 43.5)
+      found.push("button lower than 44px: " + button.outerHTML.slice(0, 120));
+  for (const image of document.querySelectorAll("img"))
+    if (seen(image) && image.naturalWidth && Math.abs(image.width / image.height - image.naturalWidth / image.naturalHeight) > 0.02)
+      found.push("image out of ratio: " + image.src);
+  return found;
+}"""
+
+
+def pattern(address: str) -> str:
+    """Pages of one kind have one pattern: digits and codes are told apart by nothing, queries by their names."""
+    parts = urlsplit(address)
+    path = re.sub(r"[A-Z]*-?[0-9][0-9-]*", "0", parts.path)
+    return path + "?" + ",".join(sorted({name for name, _ in parse_qsl(parts.query)} - _SWITCHES))
+
+
+def walk(person: Person, *, most: int = 25, each: int = 1, suffix: str = "") -> Iterator[str]:
+    """Open up to ``most`` pages that links lead to, breadth first, at most ``each`` of a pattern; yields each path.
+
+    ``suffix`` is put behind every address (``font=care&lang=en``).
+    """
+    waiting, known = deque(["/"]), {"/"}
+    opened: Counter[str] = Counter()
+    while waiting and sum(opened.values()) < most:
+        address = waiting.popleft()
+        if opened[pattern(address)] >= each:
+            continue
+        opened[pattern(address)] += 1
+        try:
+            person.open(address + (("&" if "?" in address else "?") + suffix if suffix else ""))
+        except AssertionError as fault:
+            person.faults.append(f"{person.login} {address}: {fault}")
+            continue
+        person.faults += [f"{person.login} {address} {told}" for told in person.page.evaluate(_SMALL)]
+        yield address
+        for link in person.page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))"):
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith("#") or _NO_PAGE.search(parts.path):
+                continue
+            if _SWITCHES & {name for name, _ in parse_qsl(parts.query)}:
+                continue
+            target = (parts.path or urlsplit(address).path) + (f"?{parts.query}" if parts.query else "")
+            if target not in known:
+                known.add(target)
+                waiting.append(target)
+
+
+def words(person: Person) -> list[str]:
+    """Every text of the page, labels for screen readers included."""
+    return list(dict.fromkeys(person.page.evaluate(_WORDS)))
+
+
+_SENTENCE = re.compile(r"(?:[A-Za-z][a-z'’]+[ ,;:]+){2,}[A-Za-z][a-z'’]+")
+_HAN = re.compile(r"[\u3400-\u9fff]+")
+
+
+def english_sentences(texts: list[str]) -> list[str]:
+    """Texts that hold three English words in a row."""
+    return [text for text in texts if _SENTENCE.search(text)]
+
+
+def chinese_leftovers(texts: list[str]) -> list[str]:
+    """Texts that hold Chinese beyond proper names, the city's own data, and terms given in brackets."""
+    found = []
+    for text in texts:
+        bare = re.sub(r"[（(][^（()）]*[)）]|《[^》]*》|“[^”]*”", " ", text)
+        if not _HAN.search(bare):
+            continue
+        for name in _names():
+            bare = bare.replace(name, " ")
+        if _HAN.search(bare):
+            found.append(text)
+    return found
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """Everything that is data of the demo city, longest first: organisations, people, matters, materials, items."""
+    told = {full for _serial, full, _kind, _legal in city.ORGANISATIONS.values()} | {name for _l, name, _o, _r in city.PEOPLE}
+    for folder in ("market/data", "integration/approvals/data"):
+        for path in sorted((ROOT / folder).glob("*.csv")):
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                for row in csv.reader(file):
+                    for value in row:
+                        told |= {value, *value.split("|"), *value.split("；")}
+    return tuple(sorted((one for one in told if len(one) > 1 and _HAN.search(one)), key=len, reverse=True))
