@@ -6,8 +6,10 @@ qualification is on file and in date.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Protocol
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -345,8 +347,35 @@ class Shortfall:
     en: str
 
 
+class Dated(Protocol):
+    """Something with an end of validity; None: it has none."""
+
+    @property
+    def valid_until(self) -> date | None: ...
+
+
+class Held(Dated, Protocol):
+    """A qualification as far as eligibility rests on it."""
+
+    @property
+    def speciality_code(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def valid_from(self) -> date: ...
+
+
+class Candidate(Protocol):
+    """Whoever may be eligible: an :class:`Agency`, or a lighter copy of one."""
+
+    @property
+    def qualifications(self) -> Sequence[Held]: ...
+    @property
+    def practitioners(self) -> Sequence[Dated]: ...
+
+
 def shortfall(
-    agency: Agency, requirement: Requirement, on: date, tree: dict[str, Speciality] | None = None
+    agency: Candidate, requirement: Requirement, on: date, tree: Mapping[str, Speciality] | None = None
 ) -> Shortfall | None:
     """None when the agency meets the requirement on a day; else the exact reason.
 
@@ -355,7 +384,7 @@ def shortfall(
     """
     if requirement.mode != "none":
         tree = specialities() if tree is None else tree
-        missing = [want for want in requirement.qualifications if not _holds(agency, want, on, tree)]
+        missing = [want for want in requirement.qualifications if not _holds(agency.qualifications, want, on, tree)]
         wanted = len(requirement.qualifications)
         if (requirement.mode == "all" and missing) or (requirement.mode == "any" and len(missing) == wanted):
             names = [_spoken(want, tree) for want in missing]
@@ -374,18 +403,23 @@ def shortfall(
     return None
 
 
-def _holds(agency: Agency, want: str, on: date, tree: dict[str, Speciality]) -> bool:
+def _holds(qualifications: Sequence[Held], want: str, on: date, tree: Mapping[str, Speciality]) -> bool:
     code, _, level = want.partition(":")
     return any(
         held.valid_from <= on
         and (held.valid_until is None or held.valid_until >= on)
         and _stands_below(held.speciality_code, code, tree)
         and _reaches(held.level, level, tree[code].levels)
-        for held in agency.qualifications
+        for held in qualifications
     )
 
 
-def _stands_below(code: str, ancestor: str, tree: dict[str, Speciality]) -> bool:
+def counts_for(held: Held, requirement: Requirement, tree: Mapping[str, Speciality]) -> bool:
+    """A qualification bears on a requirement, whatever its dates."""
+    return any(_holds([held], want, held.valid_from, tree) for want in requirement.qualifications)
+
+
+def _stands_below(code: str, ancestor: str, tree: Mapping[str, Speciality]) -> bool:
     while code:
         if code == ancestor:
             return True
@@ -399,7 +433,7 @@ def _reaches(held: str, wanted: str, levels: list[str]) -> bool:
     return held in levels and levels.index(held) <= levels.index(wanted)
 
 
-def _spoken(want: str, tree: dict[str, Speciality]) -> str:
+def _spoken(want: str, tree: Mapping[str, Speciality]) -> str:
     code, _, level = want.partition(":")
     return f"{tree[code].name}{level and f'（{level}）'}"
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import Select, func, select
 
@@ -292,21 +292,8 @@ def on_shelf(found: Sequence[Offer], on: date) -> list[Offer]:
         for each in found
         if each.status == ListingStatus.PUBLISHED
         and each.agency.status == AgencyStatus.ADMITTED
-        and _is_qualified(each.agency, each.item.requirement, on, each.guide.tree)
+        and agencies.shortfall(each.agency, each.item.requirement, on, each.guide.tree) is None
     ]
-
-
-def _is_qualified(keeper: Keeper, requirement: Requirement, on: date, tree: Mapping[str, Speciality]) -> bool:
-    """:func:`market.agencies.shortfall` with the tree at hand: that one reads it from the database every time."""
-    if requirement.mode != "none":
-        held = [_holds(keeper, want, on, tree) for want in requirement.qualifications]
-        if not (all(held) if requirement.mode == "all" else any(held)):
-            return False
-    return keeper.practitioners_on(on) >= requirement.practitioners
-
-
-def _holds(keeper: Keeper, want: str, on: date, tree: Mapping[str, Speciality]) -> bool:
-    return agencies._holds(cast("Agency", keeper), want, on, cast("dict[str, Speciality]", tree))
 
 
 def window(
@@ -324,7 +311,7 @@ def window(
     turns.update(one.valid_until + timedelta(days=1) for one in keeper.practitioners if one.valid_until is not None)
     start: date | None = None
     for day in sorted(turn for turn in turns if turn >= on):
-        qualified = _is_qualified(keeper, requirement, day, tree)
+        qualified = agencies.shortfall(keeper, requirement, day, tree) is None
         if qualified and start is None:
             start = day
         elif not qualified and start is not None:
@@ -382,11 +369,7 @@ def _levels(keeper: Keeper, requirement: Requirement, tree: Mapping[str, Special
 def relevant(keeper: Keeper, requirement: Requirement, tree: Mapping[str, Speciality]) -> list[Held]:
     """The qualifications that count for a requirement, whatever their dates."""
 
-    def counts(held: Held) -> bool:
-        alone = replace(keeper, qualifications=(held,))
-        return any(_holds(alone, want, held.valid_from, tree) for want in requirement.qualifications)
-
-    return [held for held in keeper.qualifications if counts(held)] if requirement.mode != "none" else []
+    return [held for held in keeper.qualifications if agencies.counts_for(held, requirement, tree)]
 
 
 def day_band(days: int) -> str:

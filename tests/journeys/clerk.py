@@ -210,4 +210,3 @@ class Clerk:
         for login, step in (("applicant", "submit"), ("window", "receive"), ("window", "accept"), (approver, "begin")):
             self.act(login, f"/matters/{number}/{step}")
         return number
-

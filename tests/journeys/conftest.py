@@ -58,7 +58,8 @@ def base(cluster: clusters.Cluster, worker_id: str, tmp_path_factory: pytest.Tem
         until = time.monotonic() + 60
         ready = supervisor.listening("127.0.0.1", port)
         while not ready():
-            assert time.monotonic() < until and all(p.poll() is None for p in processes), "the portal did not start"
+            assert time.monotonic() < until, "the portal did not start"
+            assert all(process.poll() is None for process in processes), "the portal ended while starting"
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -118,7 +118,9 @@ def chinese_leftovers(texts: list[str]) -> list[str]:
 @cache
 def _names() -> tuple[str, ...]:
     """Everything that is data of the demo city, longest first: organisations, people, matters, materials, items."""
-    told = {full for _serial, full, _kind, _legal in city.ORGANISATIONS.values()} | {name for _l, name, _o, _r in city.PEOPLE}
+    told = {full for _serial, full, _kind, _legal in city.ORGANISATIONS.values()} | {
+        name for _l, name, _o, _r in city.PEOPLE
+    }
     for folder in ("market/data", "integration/approvals/data"):
         for path in sorted((ROOT / folder).glob("*.csv")):
             with path.open(encoding="utf-8-sig", newline="") as file:

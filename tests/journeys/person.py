@@ -147,7 +147,9 @@ class Person:
         """By the sandbox's button for this account, from the sign-in page that is open or else opened now."""
         if urlsplit(self.page.url).path != "/sign-in":
             self.open("/sign-in")
-        self.press(self.page.locator("form", has=self.page.locator(f"input[name=demo][value='{login}']")).locator("button"))
+        self.press(
+            self.page.locator("form", has=self.page.locator(f"input[name=demo][value='{login}']")).locator("button")
+        )
         self.login = login
 
     # Filling in
@@ -243,7 +245,11 @@ class Person:
                 return
             self.page.keyboard.press("Tab")
             now = self.page.evaluate_handle("document.activeElement").as_element()
-            if stood is not None and now is not None and self.page.evaluate("([a, b]) => a === b && a !== document.body", [stood, now]):
+            if (
+                stood is not None
+                and now is not None
+                and self.page.evaluate("([a, b]) => a === b && a !== document.body", [stood, now])
+            ):
                 raise AssertionError(f"{self.path} traps the keyboard at {now.evaluate('e => e.outerHTML')[:160]}")
             stood = now
         raise AssertionError(f"{self.path} can't be reached by keyboard: {place}")
@@ -264,7 +270,9 @@ class Person:
         shown = self._shown[-1] if self._shown else None
         if status is not None and (shown is None or shown.status != status):
             errors = self.page.locator(".error-summary, h1").all_inner_texts()
-            raise AssertionError(f"{self.page.url} answered {shown.status if shown else 'nothing'}, not {status}: {errors}")
+            raise AssertionError(
+                f"{self.page.url} answered {shown.status if shown else 'nothing'}, not {status}: {errors}"
+            )
         self.check(shown)
 
     def check(self, shown: Response | None = None) -> None:
@@ -276,7 +284,12 @@ class Person:
             weight = page_weight(shown.body())
             if weight > PAGE_WEIGHT:
                 self.faults.append(f"{where} weighs {weight} bytes")
-        shape = (re.sub(r"[0-9]+", "0", urlsplit(self.page.url).path), self.mode.javascript, self.mode.width, self.page.evaluate(_SHAPE))
+        shape = (
+            re.sub(r"[0-9]+", "0", urlsplit(self.page.url).path),
+            self.mode.javascript,
+            self.mode.width,
+            self.page.evaluate(_SHAPE),
+        )
         if shape in _clean:
             return
         found = [*self._overflow(), *self._axe()]
@@ -286,7 +299,8 @@ class Person:
 
     def _overflow(self) -> list[str]:
         found = []
-        for width in (*(w for w in WIDTHS if w != self.mode.width), self.mode.width):
+        # Who reads on a narrow screen never has a wide one; the others see every width, their own last.
+        for width in (*(w for w in WIDTHS if w < self.mode.width), self.mode.width):
             self.page.set_viewport_size({"width": width, "height": 900})
             if self.mode.javascript:
                 self.page.evaluate(_SETTLED)  # the script folds and unfolds parts by width

@@ -103,7 +103,7 @@ def test_after_ten_minutes_nothing_is_taken_back(mode: Mode, person: Callable[..
     assert "等待机构答复" in applicant.text or "接受委托" in applicant.text
 
 
-@pytest.mark.parametrize("mode", (NORMAL, PLAIN), ids=str)
+@pytest.mark.parametrize("mode", [NORMAL, PLAIN], ids=str)
 def test_commissioning_from_a_list_takes_four_clicks_and_five_fields(
     mode: Mode, person: Callable[..., Person], clerk: Clerk
 ) -> None:

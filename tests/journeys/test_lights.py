@@ -39,7 +39,12 @@ def _follow(person: Person, clerk: Clerk, address: str, box: str, limit: int) ->
         assert WORDS[expected] in light.inner_text(), f"{used} of {limit} used: {light.inner_text()}"
         text = f"剩余 {left} 个工作日" if left >= 0 else f"已逾期 {-left} 个工作日"
         assert shown.locator(".left").inner_text() == text
-        colours.setdefault(expected, light.evaluate("e => getComputedStyle(e).backgroundColor + getComputedStyle(e).color + getComputedStyle(e, '::before').backgroundColor"))
+        colours.setdefault(
+            expected,
+            light.evaluate(
+                "e => getComputedStyle(e).backgroundColor + getComputedStyle(e).color + getComputedStyle(e, '::before').backgroundColor"
+            ),
+        )
     assert len(set(colours.values())) == 3, colours
 
 

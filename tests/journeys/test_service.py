@@ -101,7 +101,7 @@ def test_deliver_wrongly_deliver_returned_deliver_again_accepted(
     assert "第 2 版" in dossier.inner_text()
 
 
-@pytest.mark.parametrize("mode", (NORMAL, PLAIN), ids=str)
+@pytest.mark.parametrize("mode", [NORMAL, PLAIN], ids=str)
 def test_a_deliverable_is_one_file_and_one_tick(mode: Mode, person: Callable[..., Person], clerk: Clerk) -> None:
     number = clerk.started(clerk.project(), SUNLIGHT)
     agency = person(mode, SUNLIGHT.login)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel import notifications
 from kernel.db import session, transaction
 from kernel.errors import Invalids
 from market import agencies, shelf
@@ -117,18 +118,12 @@ FEW: Any = settings(max_examples=50, deadline=None, suppress_health_check=[Healt
 class TestShelf:
     @FEW
     @given(KEEPERS, REQUIREMENTS)
-    def test_the_shelf_judges_qualifications_as_the_rule_does(self, keeper: Keeper, requirement: Requirement) -> None:
-        plain = agencies.shortfall(keeper, requirement, ON) is None  # type: ignore[arg-type]
-        assert shelf._is_qualified(keeper, requirement, ON, shelf.guide().tree) is plain
-
-    @FEW
-    @given(KEEPERS, REQUIREMENTS)
     def test_the_indexed_dates_are_the_days_on_which_an_agency_qualifies(
         self, keeper: Keeper, requirement: Requirement
     ) -> None:
         tree = shelf.guide().tree
         days = [ON + timedelta(days=number) for number in range(14)]
-        good = [shelf._is_qualified(keeper, requirement, day, tree) for day in days]
+        good = [agencies.shortfall(keeper, requirement, day, tree) is None for day in days]
         span = shelf.window(keeper, requirement, ON, tree)
         if span is None:
             assert not any(good)
@@ -197,3 +192,32 @@ def test_only_officers_suspend_and_only_with_a_reason(world: Any) -> None:
     with transaction():
         agencies.reinstate(agencies.by_number(number), by=world.supervisor)
     assert agencies.by_number(number).reason == ""
+
+
+def test_a_certificate_filed_twice_or_dated_ahead_is_named_at_its_field(world) -> None:  # type: ignore[no-untyped-def]
+    """A2: nothing half stored, everything told at once."""
+    actor = world.agency_actor
+
+    def file(certificate: str, valid_from: date) -> None:
+        with transaction():
+            agency = agencies.by_number(world.agency.number, lock=True)
+            agencies.file_qualification(
+                agency, "Q10", "", certificate, valid_from=valid_from, valid_until=None, by=actor
+            )
+
+    file("HP-1", date(2024, 1, 1))
+    with pytest.raises(Invalids) as refused:
+        file("HP-1", date(2026, 3, 3))
+    assert [(error.code, error.field) for error in refused.value.errors] == [
+        ("date_in_future", "valid_from"),
+        ("certificate_on_file", "certificate"),
+    ]
+    assert len(agencies.by_number(world.agency.number).qualifications) == 1
+
+
+def test_a_suspended_agency_is_told(world) -> None:  # type: ignore[no-untyped-def]
+    with transaction():
+        agencies.suspend(agencies.by_number(world.agency.number, lock=True), "查实三起质量投诉", by=world.supervisor)
+    notices, _ = notifications.inbox(world.people["agency"].id)
+    assert [notice.act for notice in notices] == ["agency.suspended"]
+    assert notices[0].is_warning

@@ -15,6 +15,7 @@ from kernel.db import session, transaction
 from kernel.errors import Invalids, NotFound
 from kernel.timekeeping import ClockKind
 from kernel.trail import CLOCK, Actor
+from kernel.workflow import MoveNotOpen
 from market import agencies, commissions, fees, listings, recusals
 from market.commissions import Commission, CommissionStatus, InquiryKind, Picked
 from market.fees import FeeKind, FeeRule, Measure
@@ -304,6 +305,51 @@ def test_after_a_decline_another_agency_can_be_chosen_for_the_same_item(chain):
     assert commissions.find(number, by=rival).agency.organisation_id == rival.organisation_id
     with pytest.raises(NotFound):
         commissions.find(number, by=chain.agency)
+
+
+def test_a_newly_chosen_agency_sees_nothing_before_the_offer_and_only_the_client_chooses(chain):
+    """E3: an earlier offer to somebody else opens no window for the next."""
+    number = chain.offered()
+    chain.act(number, commissions.decline, "近期任务已满", by=chain.agency)
+    rival = chain.world.actor("agency2")
+    other = listings.by_number(chain.world.listing2.number)
+    with pytest.raises(MoveNotOpen), transaction():
+        commissions.choose(chain.find(number, lock=True), other, by=rival)
+    with transaction():
+        commissions.choose(chain.find(number, lock=True), other, by=chain.client)
+    with pytest.raises(NotFound):
+        commissions.find(number, by=rival)
+
+
+def test_a_second_offer_can_be_taken_back_although_the_first_was_asked_about(chain):
+    number = chain.offered()
+    chain.act(number, commissions.request_materials, ["补充红线图"], by=chain.agency)
+    assert "take_back" not in commissions.moves(chain.find(number), chain.client)
+    chain.act(number, commissions.decline, "材料不齐", by=chain.agency)
+    sandbox.forward(timedelta(minutes=1))
+    chain.act(number, commissions.offer, by=chain.client)
+    assert "take_back" in commissions.moves(chain.find(number), chain.client)
+
+
+def test_a_material_of_another_project_or_no_longer_in_force_is_refused(chain):
+    """A8, A13: what cannot be relied on cannot be handed in either."""
+    world = chain.world
+    with transaction():
+        entry = dossier.attach(
+            world.other_project,
+            world.document("别处.pdf", "elsewhere"),
+            kind=dossier.EntryKind.MATERIAL,
+            title="地形图",
+            source="test:1",
+            issuer="某单位",
+            by=world.applicant,
+        )
+    with pytest.raises(dossier.CannotRely) as refused, transaction():
+        commission = commissions.draft(
+            world.project, listings.by_number(world.listing.number), world.client_org, by=chain.client
+        )
+        commissions.hand_in(commission, [Picked("地形图", entry=entry)])
+    assert "不属于本项目" in refused.value.text("zh")
 
 
 def test_silence_lapses_the_offer_at_the_legal_instant_once(chain):
