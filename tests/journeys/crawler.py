@@ -35,10 +35,15 @@ _WORDS = """() => {
 _SMALL = """() => {
   const em = parseFloat(getComputedStyle(document.body).fontSize);
   const seen = e => e.getClientRects().length > 0 && !e.closest(".visually-hidden");
+  const read = e => {
+    const copy = e.cloneNode(true);
+    copy.querySelectorAll(".visually-hidden").forEach(part => part.remove());
+    return copy.textContent.trim();
+  };
   const found = [];
   for (const cell of document.querySelectorAll("main td, main th"))
-    if (seen(cell) && cell.textContent.trim().length > 8 && cell.getBoundingClientRect().width < 4 * em)
-      found.push("column narrower than 4em: " + cell.textContent.trim().slice(0, 40));
+    if (seen(cell) && read(cell).length > 8 && cell.getBoundingClientRect().width < 4 * em)
+      found.push("column narrower than 4em: " + read(cell).slice(0, 40));
   for (const button of document.querySelectorAll("main .button:not(.compact):not(.link)"))
     if (seen(button) && button.getBoundingClientRect().height < 43.5)
       found.push("button lower than 44px: " + button.outerHTML.slice(0, 120));
@@ -50,10 +55,10 @@ _SMALL = """() => {
 
 
 def pattern(address: str) -> str:
-    """Pages of one kind have one pattern: digits and codes are told apart by nothing, queries by their names."""
+    """Pages of one kind have one pattern: numbers and codes are the same, and so are all queries."""
     parts = urlsplit(address)
-    path = re.sub(r"[A-Z]*-?[0-9][0-9-]*", "0", parts.path)
-    return path + "?" + ",".join(sorted({name for name, _ in parse_qsl(parts.query)} - _SWITCHES))
+    is_asked = any(name not in _SWITCHES for name, _ in parse_qsl(parts.query))
+    return re.sub(r"[A-Z]*-?[0-9][0-9-]*", "0", parts.path) + ("?" if is_asked else "")
 
 
 def walk(person: Person, *, most: int = 25, each: int = 1, suffix: str = "") -> Iterator[str]:
