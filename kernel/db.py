@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import psycopg.errors
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Text, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry, scoped_session
 from sqlalchemy.types import TypeDecorator
 
+from kernel.errors import Unavailable
 from kernel.words import Worded
 
 NAMING = {
@@ -28,6 +31,12 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+class DatabaseReadOnly(Unavailable):
+    code = "database_read_only"
+    zh = "系统正在维护，目前只能查看，不能办理。您的内容没有改变，请稍后再试"
+    en = "Maintenance: for now everything can be read and nothing changed. Your content is as it was; try again later"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -109,6 +118,9 @@ def transaction() -> Iterator[Session]:
 
     Ends the reading that went before (objects loaded earlier are refreshed on use), refuses nesting, and
     runs what :func:`after_commit` was given once the data is safe.
+
+    Raises:
+        DatabaseReadOnly: the server takes no writes at present (a standby, a full disk's guard, maintenance).
     """
     current = session()
     if current.info.get(_WRITING):
@@ -120,8 +132,10 @@ def transaction() -> Iterator[Session]:
         current.connection(execution_options={"isolation_level": "READ COMMITTED"})
         yield current
         current.commit()
-    except BaseException:
+    except BaseException as fault:
         current.rollback()
+        if isinstance(fault, DBAPIError) and isinstance(fault.orig, psycopg.errors.ReadOnlySqlTransaction):
+            raise DatabaseReadOnly from fault
         raise
     else:
         # Stored: what follows may open transactions of its own.

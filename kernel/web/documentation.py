@@ -79,7 +79,7 @@ def cells(app: Flask, access: Mapping[str, Cell]) -> str:
         methods = " ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
         cell = access.get(rule.endpoint)
         name = cell.name if cell else "—"
-        rows.append((f"`{_code(rule.rule)}`", methods, f"`{rule.endpoint}`", _in_chinese(name), name))
+        rows.append((f"`{rule.rule}`", methods, f"`{rule.endpoint}`", _in_chinese(name), name))
     return _table(("地址 Address", "方法 Method", "端点 Endpoint", "谁可以访问", "Who may"), rows)
 
 
@@ -143,11 +143,18 @@ def write(wanted: Mapping[str, Mapping[str, str]], folder: Path = FOLDER) -> lis
         if missing := sorted(texts.keys() - have):
             raise PartMissing(f"{name}: <!-- generated: {missing[0]} --> … <!-- /generated -->")
 
-        after = _PART.sub(lambda match, texts=texts: f"{match[1]}{texts[match['name']]}{match[4]}", before)
+        after = _replace(before, texts)
         if after != before:
             path.write_text(after, encoding="utf-8")
             changed.append(name)
     return changed
+
+
+def _replace(document: str, texts: Mapping[str, str]) -> str:
+    def fresh(match: re.Match[str]) -> str:
+        return f"{match[1]}{texts[match['name']]}{match[4]}" if match["name"] in texts else match[0]
+
+    return _PART.sub(fresh, document)
 
 
 @docs.command("check")
@@ -191,10 +198,6 @@ def _both(metadata: Mapping[str, str]) -> tuple[str, str]:
 def _in_chinese(cell: str) -> str:
     labels = {role.value: role.zh for role in Role}
     return "、".join(_CELLS.get(name) or labels.get(name, name) for name in cell.split(" or "))
-
-
-def _code(rule: str) -> str:
-    return rule.replace("|", "\\|")
 
 
 def _name(function: Callable[..., object]) -> str:

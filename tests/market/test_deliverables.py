@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from kernel import clock, dossier, notifications, projects, sandbox, timekeeping, trail, workflow
+from kernel import clock, dossier, files, notifications, projects, sandbox, seals, timekeeping, trail, workflow
 from kernel.clock import Light
 from kernel.db import session, transaction
 from kernel.dossier import EntryStatus
@@ -17,6 +18,7 @@ from kernel.trail import TrailAct
 from market import commissions, deliverables
 from market.commissions import CommissionStatus
 from market.deliverables import DeliverableStatus, Part, Result
+from tests.signing import make_signer, paper, sign
 
 TABLE = {
     "submitted": {"client": {"return", "accept"}, "agency": set()},
@@ -248,3 +250,26 @@ def test_several_files_are_filed_each_under_its_own_title(chain):
     assert sorted(entry.title for entry in entries) == sorted(titles)
     assert {entry.status for entry in entries} == {EntryStatus.ATTACHED}
     assert commissions.of_project(chain.find(number).project)[0].number == number
+
+
+def test_a_signed_report_names_its_signer_and_one_changed_after_signing_is_refused(chain, tmp_path):
+    """A11: real signatures; a broken one stores nothing."""
+    number = chain.in_service()
+    signed = sign(paper("signed report"), make_signer(tmp_path))
+    at = signed.index(b"/Producer")
+    changed = signed[: at + 12] + bytes([signed[at + 12] ^ 1]) + signed[at + 13 :]
+
+    def hand_in(content: bytes):
+        with transaction():
+            commission = chain.find(number, lock=True)
+            document = files.put(io.BytesIO(content), "报告.pdf", by=chain.agency)
+            return deliverables.submit(
+                commission, [Part("报告书", document)], result=Result.PASSED, summary="可行", by=chain.agency
+            ).number
+
+    with pytest.raises(seals.SignatureBroken):
+        hand_in(changed)
+    assert deliverables.of_commission(chain.find(number)) == []
+    hand_in(signed)
+    (file,) = chain.latest(number).files
+    assert [(one["intact"], one["signer"]) for one in file.signatures] == [(True, "Common Name: Example Agency")]

@@ -148,7 +148,9 @@ def program(world: Any, app: APIFlask, cluster: clusters.Cluster, database: str)
     server.kill()
 
 
-@pytest.mark.parametrize("kills", [pytest.param(10, id="10 kills"), pytest.param(100, id="100 kills", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "kills", [pytest.param(10, id="10 kills"), pytest.param(100, id="100 kills", marks=pytest.mark.nightly)]
+)
 def test_nothing_acknowledged_is_lost_and_nothing_is_stored_twice(program: Program, kills: int) -> None:
     chance = random.Random(20260302)
     for turn in range(kills):
@@ -165,7 +167,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_stored_twice(program: Progr
     assert set(program.acknowledged) - set(stored) == set()
     assert {key: times for key, times in stored.items() if times > 1} == {}
     assert set(stored) == set(program.acknowledged)
-    numbers = dict(session.execute(select(Commission.message, Commission.number)).tuples())
+    numbers = {row.message: row.number for row in session.execute(select(Commission.message, Commission.number))}
     assert numbers == program.acknowledged
     drafted = [act for act in trail.everything_unscoped() if act.act == "commission.drafted"]
     assert Counter(act.subject for act in drafted) == Counter(f"commission:{n}" for n in numbers.values())
@@ -207,7 +209,7 @@ def kill_while_writing(program: Program, *, after: int | None, within: float) ->
 def test_worker_killed_under_its_server_loses_nothing(program: Program) -> None:
     """Only the worker dies; what it had acknowledged stands when the portal is up again."""
     program.server.start()
-    assert program.file("a key for the worker")
+    assert program.file("a-key-for-the-worker")
     assert program.server.process is not None
     children = Path(f"/proc/{program.server.process.pid}/task/{program.server.process.pid}/children").read_text()
     workers = [int(pid) for pid in children.split()]
@@ -216,8 +218,8 @@ def test_worker_killed_under_its_server_loses_nothing(program: Program) -> None:
         os.kill(worker, signal.SIGKILL)
     program.server.kill()
     program.server.start()
-    assert program.file("a key for the worker")
-    assert session.scalars(select(Commission.message)).all() == ["a key for the worker"]
+    assert program.file("a-key-for-the-worker")
+    assert session.scalars(select(Commission.message)).all() == ["a-key-for-the-worker"]
 
 
 def test_what_was_committed_survives_the_death_of_the_database_server(tmp_path: Path) -> None:
