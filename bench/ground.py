@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 import app as portal
 from bench import yardstick
@@ -34,6 +34,7 @@ from kernel.config import Config
 from kernel.db import db, session, transaction
 from kernel.files import Document
 from kernel.projects import Project
+from kernel.sandbox import SandboxClock
 from kernel.trail import SYSTEM
 from market import catalogue, commissions, deliverables, services, shelf
 from market.agencies import Agency
@@ -83,7 +84,6 @@ def ground(cluster: Cluster, name: str, folder: Path, size: bulk.Size) -> Iterat
     settings = Config(
         database_url=cluster.web_url(name), database_owner_url=cluster.owner_url(name), data=folder / name
     )
-    # As in production: no sandbox, so that legal time is the machine's.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PORTAL_", "DATABASE_", "SANDBOX", "SEARCH"))}
     environment = kept | {
         "DATABASE_URL": settings.database_url,
@@ -93,8 +93,10 @@ def ground(cluster: Cluster, name: str, folder: Path, size: bulk.Size) -> Iterat
     }
     application = portal.create_app(settings)
     with application.app_context():
-        with transaction():
+        with transaction() as current:
             city = demo.load()
+            # As in production: no sandbox, so that legal time is the machine's.
+            current.execute(delete(SandboxClock))
         assert city is not None
         made = Ground(settings, environment, application, city)
         with transaction():
@@ -283,7 +285,7 @@ def offers(made: Ground) -> list[Request]:
             json.dumps(
                 {"listing": listing, "project_code": project, "materials": materials, "offer": True}, ensure_ascii=False
             ).encode(),
-            '"status": "offered"',
+            '"status":"offered"',
             headers=bearer,
         )
         for listing, project, materials in made.orders

@@ -36,9 +36,7 @@ def main() -> None:
     )
     function = '    op.execute("""' + sandbox.PORTAL_NOW_SQL + '""")\n'
     marker = "    # ### end Alembic commands ###"
-    source = source.replace(marker, sequences + function + marker, 1).replace(
-        "kernel.db.Instant(", "sa.DateTime("
-    )
+    source = source.replace(marker, sequences + function + marker, 1).replace("kernel.db.Instant(", "sa.DateTime(")
     while "kernel.db.WordColumn(" in source:
         start = source.index("kernel.db.WordColumn(")
         source = source[:start] + "sa.Text()" + source[source.index(")", start) + 1 :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -267,7 +267,7 @@ def test_clocks_of_several_kinds_run_over_one_subject() -> None:
 
 
 @pytest.fixture
-def together(portal: APIFlask) -> Iterator[Callable[[int, Callable[[], None]], list[BaseException]]]:
+def together(portal: APIFlask) -> Callable[[int, Callable[[], None]], list[BaseException]]:
     def run(count: int, act: Callable[[], None]) -> list[BaseException]:
         barrier = threading.Barrier(count)
         faults: list[BaseException] = []
@@ -288,7 +288,7 @@ def together(portal: APIFlask) -> Iterator[Callable[[int, Callable[[], None]], l
             thread.join(60)
         return faults
 
-    yield run
+    return run
 
 
 def test_of_eight_who_start_at_once_one_does(

@@ -187,9 +187,8 @@ def offered(world: Any) -> str:
 
 
 def take_on(client: FlaskClient, number: str, act: str) -> Any:
-    version = session.scalar(select(commissions.Commission.version).where(commissions.Commission.number == number))
-    session.rollback()
-    return client.post(f"/commissions/{number}/take-on", data={"act": act, "version": str(version)})
+    """The form as it was opened while the commission was fresh from the offer."""
+    return client.post(f"/commissions/{number}/take-on", data={"act": act, "version": "2"})
 
 
 def test_rule_that_fails_undoes_the_whole_act_and_the_form_may_be_sent_again(

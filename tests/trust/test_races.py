@@ -64,7 +64,7 @@ class Track:
         threads = [threading.Thread(target=run, args=(lane,)) for lane in range(len(acts))]
         self.outsider.execute("BEGIN")
         try:
-            self.outsider.execute(f"SELECT 1 FROM {table} WHERE id = %s FOR UPDATE", (key,))  # type: ignore[arg-type]
+            self.outsider.execute(f"SELECT 1 FROM {table} WHERE id = %s FOR UPDATE", (key,))  # type: ignore[arg-type]  # noqa: S608
             for thread in threads:
                 thread.start()
             self._until_waiting(len(acts))
