@@ -24,7 +24,7 @@ from kernel.config import Config
 from kernel.database import Database
 from kernel.db import db
 from kernel.trail import Actor, Subscriber
-from kernel.web import system_commands
+from kernel.web import documentation, system_commands
 from market import catalogue, commissions, deliverables, listings, shelf
 
 PAGES = (kernel_web, market_web, approvals_web, exchange_web, integration_web)
@@ -101,9 +101,11 @@ def create_app(settings: Config | None = None) -> APIFlask:
         for blueprint in package.blueprints:
             app.register_blueprint(blueprint)
     kernel_web.install(app, settings, access, link=_linker(links), navigation=navigation)
+    app.extensions["access"] = access
     app.extensions["load_reference"] = demo.city.load_reference
     for command in (
         *system_commands.commands,
+        *documentation.commands,
         *(command for package in PAGES for command in package.commands),
         *commands.commands,
         story.story,

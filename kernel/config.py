@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from kernel.errors import PortalError
 
@@ -60,7 +61,7 @@ class Config:
             "en": "Sandbox: legal time can be moved forward, demo accounts exist",
         },
     )
-    port: int = field(default=8000, metadata={"zh": "监听端口", "en": "Port to listen on"})
+    port: int = field(default=8000, metadata={"zh": "监听端口", "en": "Port to listen on", "range": (1, 65535)})
     search: str = field(default="whoosh", metadata={"zh": "检索引擎", "en": "Search engine", "choices": ("whoosh",)})
     password_profile: str = field(
         default="mlps3",
@@ -90,16 +91,18 @@ class Config:
             "en": "Session key; empty means one is made in the data directory",
         },
     )
-    workers: int = field(default=2, metadata={"zh": "网页进程数", "en": "Number of web processes"})
+    workers: int = field(default=2, metadata={"zh": "网页进程数", "en": "Number of web processes", "range": (1, 64)})
     threads: int = field(
         default=4,
         metadata={
             "zh": "每个网页进程的线程数（等于数据库连接池大小）",
             "en": "Threads per web process, which is also its connection pool",
+            "range": (1, 64),
         },
     )
     upload_limit: int = field(
-        default=100 * 1024 * 1024, metadata={"zh": "单个文件大小上限（字节）", "en": "Largest file accepted, in bytes"}
+        default=100 * 1024 * 1024,
+        metadata={"zh": "单个文件大小上限（字节）", "en": "Largest file accepted, in bytes", "range": (1, 2**40)},
     )
     secure_cookies: bool = field(
         default=False, metadata={"zh": "仅在 HTTPS 下发送会话 Cookie", "en": "Send the session cookie over HTTPS only"}
@@ -137,11 +140,12 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         raw = source.get(key)
         if raw is None or raw == "":
             continue
-        values[spec.name] = _read(key, raw, str(spec.type), spec.metadata.get("choices"))
+        values[spec.name] = _read(key, raw, str(spec.type), spec.metadata)
     return Config(**values)  # type: ignore[arg-type]
 
 
-def _read(key: str, raw: str, kind: str, choices: tuple[str, ...] | None) -> object:
+def _read(key: str, raw: str, kind: str, metadata: Mapping[str, Any]) -> object:
+    choices = metadata.get("choices")
     if choices and raw not in choices:
         raise BadSetting(key=key, value=raw, wanted=" / ".join(choices))
     if kind == "bool":
@@ -153,6 +157,9 @@ def _read(key: str, raw: str, kind: str, choices: tuple[str, ...] | None) -> obj
     if kind == "int":
         if not raw.isascii() or not raw.isdigit():
             raise BadSetting(key=key, value=raw, wanted="整数")
+        low, high = metadata.get("range", (0, 2**53))
+        if not low <= int(raw) <= high:
+            raise BadSetting(key=key, value=raw, wanted=f"{low}–{high}")
         return int(raw)
     if kind == "Path":
         return Path(raw).resolve()

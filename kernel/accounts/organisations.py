@@ -6,6 +6,7 @@ import unicodedata
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 from stdnum.cn import uscc
 
@@ -93,8 +94,11 @@ def register_organisation(
         telephone=telephone,
         registered_at=clock.now(),
     )
-    session.add(record)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(record)
+    except IntegrityError:
+        raise CreditCodeTaken(field="credit_code", value=plain, name=name.strip()) from None
     return record
 
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g, make_response, render_template, request
+from flask_login import AnonymousUserMixin
 from flask_wtf.csrf import CSRFError
 from markupsafe import escape
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -100,6 +101,8 @@ def _refused(error: HTTPException) -> Response:
 def _unavailable(error: Exception) -> Response:
     """The database is gone, read-only, full or too busy: nothing was changed, and we say so without asking it."""
     g.portal_offline = True
+    if "_login_user" not in g:
+        g._login_user = AnonymousUserMixin()  # or the page itself would ask who is signed in
     reference = _reference()
     log.error("%s: %s %s: %s", reference, request.method, request.path, error)
     return _answer(503, Unavailable.code, choose(Unavailable.zh, Unavailable.en), reference=reference)

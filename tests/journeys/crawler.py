@@ -101,6 +101,7 @@ def words(person: Person) -> list[str]:
 _SENTENCE = re.compile(r"(?:[A-Za-z][a-z'’]+[ ,;:]+){2,}[A-Za-z][a-z'’]+")
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _BRACKETS = re.compile(r"[（(〔][^（()）〔〕]*[)）〕]|“[^”]*”")
+_FILE = re.compile(r"[^\s（(，]+\.pdf|第[0-9]版")
 _LAW = re.compile(r"《[^》]*》(第[一二三四五六七八九十百零]+条)?")
 
 
@@ -117,7 +118,7 @@ def chinese_leftovers(texts: list[str]) -> list[str]:
         if _HAN.search(bare):
             for name in _names():
                 bare = bare.replace(name, " ")
-        bare = _LAW.sub(" ", _BRACKETS.sub(" ", bare))
+        bare = _LAW.sub(" ", _BRACKETS.sub(" ", _FILE.sub(" ", bare)))
         if _HAN.search(bare):
             found.append(text)
     return found
@@ -126,8 +127,21 @@ def chinese_leftovers(texts: list[str]) -> list[str]:
 @cache
 def _names() -> tuple[str, ...]:
     """Everything that is data of the demo city, longest first: organisations, people, matters, materials, items."""
-    # What the scenes of these journeys call their projects is data too.
-    told = {"学府花园", "号楼", "云麓新苑", "云栖里", "示例市", "示例区", "建设大道", " 号", "注册工程师", "工程师"}
+    # What people of the demo and of these journeys wrote and named is data too.
+    told = {
+        "学府花园",
+        "号楼",
+        "云麓新苑",
+        "示例市",
+        "注册工程师",
+        "工程师",
+        "成果符合委托要求",
+        "补充附图",
+        "核对规模",
+    }
+    told |= {"云栖里住宅小区一期", "云栖里一期", "楼及地下车库", "宏远智造产业园标准厂房", "滨江路跨清水河大桥"}
+    told |= {"计算参数有误", "符合法定条件"}
+    told |= {f"示例市示例区建设大道 {serial} 号" for serial, *_rest in city.ORGANISATIONS.values()} | {"示例市示例区"}
     told |= {Config().name, "的全部工作，含一次现场调查和送审修改。", "本机构公示收费标准"}
     for _serial, full, _kind, legal in city.ORGANISATIONS.values():
         told |= {full, legal}

@@ -90,3 +90,13 @@ def test_session_key_is_made_once_and_readable_by_the_owner_alone(tmp_path: Path
     assert stat.S_IMODE((tmp_path / "data" / "secret_key").stat().st_mode) == 0o600
     assert config.secret_key(Config(data=tmp_path / "other")) != made
     assert config.secret_key(Config(data=tmp_path, secret_key="mine")) == "mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("PORT", "0"), ("PORT", "99999999"), ("PORTAL_WORKERS", "0"), ("PORTAL_THREADS", "65")]
+)
+def test_number_out_of_its_range_is_refused_with_the_range(key: str, value: str) -> None:
+    with pytest.raises(config.BadSetting) as refused:
+        config.load({key: value})
+    assert refused.value.params["key"] == key
+    assert "–" in refused.value.params["wanted"]

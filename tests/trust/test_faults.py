@@ -85,9 +85,6 @@ def test_program_is_told_by_code_that_the_database_is_down(portal: APIFlask, dow
     assert is_decent(answer.get_data(as_text=True))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the error page asks the database who is signed in, fails, and falls back to a bare page"
-)
 def test_person_keeps_what_was_typed_when_the_database_is_down(client_as: Any, request: pytest.FixtureRequest) -> None:
     client = client_as("applicant")
     request.getfixturevalue("down")
