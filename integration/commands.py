@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from integration import demo
-from kernel import clock, cluster, files, jobs, schema, search, supervisor
+from kernel import clock, cluster, files, jobs, sandbox, schema, search, supervisor
 from kernel.config import ROOT, Config
 from kernel.database import NAME, Database
 from kernel.db import db, session, transaction
@@ -46,6 +46,8 @@ def init() -> None:
     schema.upgrade(database.urls()[1])
     with transaction():
         demo.city.load_reference()
+        if not _settings().sandbox:
+            sandbox.leave()
     say(f"✔ {schema.head()}")
 
 

@@ -84,6 +84,14 @@ class Config:
         default="示例市工程建设项目审批制度改革工作领导小组办公室",
         metadata={"zh": "主办单位", "en": "Body that runs the portal"},
     )
+    name_en: str = field(
+        default="Intermediary-service supermarket for construction projects",
+        metadata={"zh": "门户的英文名称", "en": "Name of the portal in English"},
+    )
+    sponsor_en: str = field(
+        default="Office of the leading group for construction-approval reform, Example City",
+        metadata={"zh": "主办单位的英文名称", "en": "Body that runs the portal, in English"},
+    )
     secret_key: str = field(
         default="",
         metadata={

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import CheckConstraint, event, select, text
+from sqlalchemy import CheckConstraint, delete, event, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -166,6 +166,11 @@ def start_at(instant: datetime) -> bool:
         .returning(SandboxClock.offset_seconds)
     )
     return made.first() is not None
+
+
+def leave() -> None:
+    """Back to the server's own time, for a database that goes from the sandbox into service."""
+    session.execute(delete(SandboxClock))
 
 
 def announce(login: str, password: str) -> None:

@@ -153,6 +153,12 @@ def latest(subject: str, kind: ClockKind) -> StoredClock | None:
     ).first()
 
 
+def latest_of(subject: str) -> dict[ClockKind, StoredClock]:
+    """The last clock of every kind on a subject, in one question."""
+    rows = session.scalars(select(StoredClock).where(StoredClock.subject == subject).order_by(StoredClock.id))
+    return {stored.kind: stored for stored in rows}
+
+
 def end_all(subject: str, *, by: Actor, at: datetime | None = None) -> None:
     """End every clock that runs on a subject."""
     for stored in session.scalars(

@@ -13,9 +13,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Index, UniqueConstraint, select, tuple_
+from sqlalchemy import Index, Table, UniqueConstraint, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,6 +73,7 @@ class TrailHead(Base):
     hash: Mapped[str]
 
 
+_HEADS = cast("Table", TrailHead.__table__)
 _names: dict[str, tuple[str, str]] = {}
 
 
@@ -114,13 +115,10 @@ def record(subject: str, act: str, *, by: Actor, at: datetime | None = None, **d
     if act not in _names:
         raise KeyError(f"the act {act!r} has no label: declare it with trail.name_acts")
     session.flush()
-    session.execute(insert(TrailHead).values(subject=subject, sequence=0, hash=FIRST).on_conflict_do_nothing())
-    head = session.execute(
-        select(TrailHead)
-        .where(TrailHead.subject == subject)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).scalar_one()
+    # One statement makes the head or locks it: an update that changes nothing waits for whoever holds the row.
+    made = insert(_HEADS).values(subject=subject, sequence=0, hash=FIRST)
+    made = made.on_conflict_do_update(index_elements=["subject"], set_={"subject": made.excluded.subject})
+    head = session.connection().execute(made.returning(_HEADS.c.sequence, _HEADS.c.hash)).one()
     entry = TrailAct(
         subject=subject,
         sequence=head.sequence + 1,
@@ -136,9 +134,11 @@ def record(subject: str, act: str, *, by: Actor, at: datetime | None = None, **d
         hash="",
     )
     entry.hash = digest(entry)
-    head.sequence, head.hash = entry.sequence, entry.hash
     session.add(entry)
     session.flush()
+    session.connection().execute(
+        update(_HEADS).where(_HEADS.c.subject == subject).values(sequence=entry.sequence, hash=entry.hash)
+    )
     for subscriber in _subscribers.get(act, ()):
         subscriber(entry, by)
     return entry
@@ -218,9 +218,12 @@ def _heads(subject: str | None) -> dict[str, tuple[int, str]]:
     return {row.subject: (row.sequence, row.hash) for row in session.execute(statement)}
 
 
-def of(subject: str) -> list[TrailAct]:
-    """The acts on one subject, oldest first."""
-    return list(session.scalars(select(TrailAct).where(TrailAct.subject == subject).order_by(TrailAct.sequence)))
+def of(*subjects: str) -> list[TrailAct]:
+    """The acts on these subjects, one subject after the other, oldest first."""
+    if not subjects:
+        return []
+    rows = select(TrailAct).where(TrailAct.subject.in_(subjects)).order_by(TrailAct.subject, TrailAct.sequence)
+    return list(session.scalars(rows))
 
 
 def everything_unscoped() -> Iterator[TrailAct]:

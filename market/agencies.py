@@ -97,7 +97,7 @@ class DateInFuture(Invalid):
 class NameMissing(Invalid):
     code = "name_missing"
     zh = "请填写{what}"
-    en = "Fill in: {what}"
+    en = "Fill in: {what_en}"
 
 
 class Speciality(Keyed):
@@ -127,8 +127,8 @@ class Agency(Keyed):
     left_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(default="")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
-    qualifications: Mapped[list[Qualification]] = relationship(lazy="selectin", order_by="Qualification.id")
-    practitioners: Mapped[list[Practitioner]] = relationship(lazy="selectin", order_by="Practitioner.id")
+    qualifications: Mapped[list[Qualification]] = relationship(order_by="Qualification.id")
+    practitioners: Mapped[list[Practitioner]] = relationship(order_by="Practitioner.id")
 
     @property
     def subject(self) -> str:
@@ -245,7 +245,7 @@ def file_qualification(
     elif (speciality.levels and level not in speciality.levels) or (level and not speciality.levels):
         errors.append(UnknownLevel(field="level", speciality=speciality.name, value=level))
     if not certificate.strip():
-        errors.append(NameMissing(field="certificate", what="证书编号"))
+        errors.append(NameMissing(field="certificate", what="证书编号", what_en="the certificate number"))
     if valid_from > clock.today():
         errors.append(DateInFuture(field="valid_from", what="发证日期", what_en="The date of issue"))
     if valid_until is not None and valid_until < valid_from:
@@ -281,13 +281,13 @@ def file_practitioner(
     agency: Agency, name: str, profession: str, certificate: str, *, valid_until: date | None, by: Actor
 ) -> Practitioner:
     """Put a practitioner on file."""
-    for field, value, what in (
-        ("name", name, "姓名"),
-        ("profession", profession, "执业资格"),
-        ("certificate", certificate, "证书编号"),
+    for field, value, what, what_en in (
+        ("name", name, "姓名", "the name"),
+        ("profession", profession, "执业资格", "the professional qualification"),
+        ("certificate", certificate, "证书编号", "the certificate number"),
     ):
         if not value.strip():
-            raise NameMissing(field=field, what=what)
+            raise NameMissing(field=field, what=what, what_en=what_en)
     if any(held.certificate == certificate.strip() for held in agency.practitioners):
         raise CertificateOnFile(field="certificate", certificate=certificate.strip())
     record = Practitioner(
@@ -306,7 +306,7 @@ def file_practitioner(
 def suspend(agency: Agency, reason: str, *, by: Actor, expected_version: int | None = None) -> None:
     """Take an agency off the shelf; its running services go on, its open offers lapse (by subscription)."""
     if not reason.strip():
-        raise NameMissing(field="reason", what="暂停理由")
+        raise NameMissing(field="reason", what="暂停理由", what_en="the reason for the suspension")
     agency.reason = reason.strip()
     agency.suspended_at = None
     workflow.step(agency, STEPS, "suspend", by=by, expected_version=expected_version, reason=agency.reason)
@@ -391,14 +391,15 @@ def shortfall(
             if requirement.mode == "any":
                 return Shortfall(
                     f"需具备下列资质之一且在有效期内：{'、'.join(names)}",
-                    f"needs one of these qualifications, in date: {', '.join(names)}",
+                    f"Needs one of these qualifications, in date: {', '.join(names)}",
                 )
-            return Shortfall(f"缺少有效资质：{'、'.join(names)}", f"lacks a valid qualification: {', '.join(names)}")
+            return Shortfall(f"缺少有效资质：{'、'.join(names)}", f"Lacks a valid qualification: {', '.join(names)}")
     have = sum(1 for p in agency.practitioners if p.valid_until is None or p.valid_until >= on)
     if have < requirement.practitioners:
+        people = "practitioner" if requirement.practitioners == 1 else "practitioners"
         return Shortfall(
             f"需有从业人员 {requirement.practitioners} 名，现有 {have} 名",
-            f"needs {requirement.practitioners} practitioners, has {have}",
+            f"Needs {requirement.practitioners} {people}, has {have}",
         )
     return None
 

@@ -604,14 +604,26 @@ def moves(commission: Commission, by: Actor) -> list[str]:
 
 
 def can_see(commission: Commission, actor: Actor) -> bool:
+    """See :func:`is_visible`."""
+    agency = commission.agency.organisation_id if commission.agency is not None else None
+    return is_visible(commission.client_id, agency, commission.offered_at, commission.status, actor)
+
+
+def is_visible(
+    client_id: int,
+    agency_organisation_id: int | None,
+    offered_at: datetime | None,
+    status: CommissionStatus,
+    actor: Actor,
+) -> bool:
     """The two sides; the agency only once the offer was made; supervisors and auditors."""
-    if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value) or actor.organisation_id == commission.client_id:
+    if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value) or actor.organisation_id == client_id:
         return True
     return (
-        commission.agency is not None
-        and actor.organisation_id == commission.agency.organisation_id
-        and commission.offered_at is not None
-        and commission.status != CommissionStatus.DRAFT
+        agency_organisation_id is not None
+        and actor.organisation_id == agency_organisation_id
+        and offered_at is not None
+        and status != CommissionStatus.DRAFT
     )
 
 

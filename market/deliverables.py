@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, UniqueConstraint, select
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, lazyload, mapped_column, relationship
 
 from kernel import clock, dossier, files, numbers, policies, projects, seals, timekeeping, trail, workflow
 from kernel.clock import Unit
@@ -279,7 +279,10 @@ def of_commission(commission: Commission) -> list[Deliverable]:
     """All editions, oldest first."""
     return list(
         session.scalars(
-            select(Deliverable).where(Deliverable.commission_id == commission.id).order_by(Deliverable.edition)
+            select(Deliverable)
+            .where(Deliverable.commission_id == commission.id)
+            .order_by(Deliverable.edition)
+            .options(lazyload(Deliverable.commission))  # it is here already
         )
     )
 

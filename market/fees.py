@@ -41,16 +41,23 @@ MEASURE_UNITS = {
 }
 
 
+def in_yuan(fen: int) -> str:
+    """An investment as English writes it: ``¥500,000``, ``¥12.5 million``."""
+    if fen >= 100_000_000 and fen % 1_000_000 == 0:
+        return f"¥{(Decimal(fen) / 100_000_000).normalize():,f} million"
+    return money.format(fen).removesuffix(".00")
+
+
 class FeeMissing(Invalid):
     code = "fee_missing"
     zh = "请填写{what}"
-    en = "Fill in: {what}"
+    en = "Fill in: {what_en}"
 
 
 class FeeNotPositive(Invalid):
     code = "fee_not_positive"
     zh = "{what}必须大于零"
-    en = "{what} must be above zero"
+    en = "{what_en} must be above zero"
 
 
 class RateInvalid(Invalid):
@@ -149,21 +156,25 @@ def check(rule: FeeRule) -> FeeRule:
     """
     errors: list[PortalError] = []
     if rule.kind in (FeeKind.FIXED, FeeKind.UNIT, FeeKind.NEGOTIABLE) and rule.amount <= 0:
-        what = {FeeKind.FIXED: "总价", FeeKind.UNIT: "单价", FeeKind.NEGOTIABLE: "价格上限"}[rule.kind]
-        errors.append(FeeNotPositive(field="amount", what=what))
+        what, what_en = {
+            FeeKind.FIXED: ("总价", "The total price"),
+            FeeKind.UNIT: ("单价", "The price per unit"),
+            FeeKind.NEGOTIABLE: ("价格上限", "The ceiling"),
+        }[rule.kind]
+        errors.append(FeeNotPositive(field="amount", what=what, what_en=what_en))
     if rule.kind is FeeKind.UNIT and rule.measure is None:
-        errors.append(FeeMissing(field="measure", what="计费依据"))
+        errors.append(FeeMissing(field="measure", what="计费依据", what_en="what the fee depends on"))
     if rule.minimum < 0:
-        errors.append(FeeNotPositive(field="minimum", what="最低收费"))
+        errors.append(FeeNotPositive(field="minimum", what="最低收费", what_en="The minimum charge"))
     if rule.kind is FeeKind.BANDS or (rule.kind is FeeKind.DISCOUNT and rule.bands):
         errors.extend(_check_bands(rule))
     if rule.kind is FeeKind.DISCOUNT:
         if not Decimal(0) < rule.percent < Decimal(100):
             errors.append(DiscountInvalid(field="percent"))
         if not rule.bands and rule.amount <= 0:
-            errors.append(FeeNotPositive(field="amount", what="标准收费"))
+            errors.append(FeeNotPositive(field="amount", what="标准收费", what_en="The standard fee"))
         if not rule.standard.strip():
-            errors.append(FeeMissing(field="standard", what="收费标准名称"))
+            errors.append(FeeMissing(field="standard", what="收费标准名称", what_en="the name of the standard"))
     if errors:
         raise Invalids(errors)
     return rule
@@ -172,9 +183,9 @@ def check(rule: FeeRule) -> FeeRule:
 def _check_bands(rule: FeeRule) -> list[PortalError]:
     errors: list[PortalError] = []
     if rule.measure is None:
-        errors.append(FeeMissing(field="measure", what="计费依据"))
+        errors.append(FeeMissing(field="measure", what="计费依据", what_en="what the fee depends on"))
     if not rule.bands:
-        return [*errors, FeeMissing(field="bands", what="分档费率")]
+        return [*errors, FeeMissing(field="bands", what="分档费率", what_en="the bands")]
     expected = 0
     for row, band in enumerate(rule.bands, start=1):
         if band.start < expected:
@@ -267,15 +278,17 @@ def quote(rule: FeeRule, figures: Figures) -> Quote:
 def _unit_line(rule: FeeRule, count: int) -> Line:
     assert rule.measure is not None  # noqa: S101
     price = money.format(rule.amount)
+    zh, en = MEASURE_UNITS[rule.measure]
     if rule.measure is Measure.INVESTMENT:
         amount = money.round_half_up(Decimal(rule.amount) * count / (10_000 * 100))
         shown = f"{Decimal(count) / 1_000_000:,f}"
+        shown_en, price_en = in_yuan(count), f"{price} per {en}"
     else:
         amount = rule.amount * count
         shown = f"{count:,}"
-    zh, en = MEASURE_UNITS[rule.measure]
+        shown_en, price_en = f"{shown} {en}", price
     return Line(
-        f"{rule.measure.zh} {shown} {rule.unit or zh} × {price}", f"{rule.measure.en} {shown} {en} × {price}", amount
+        f"{rule.measure.zh} {shown} {rule.unit or zh} × {price}", f"{rule.measure.en} {shown_en} × {price_en}", amount
     )
 
 
@@ -283,16 +296,17 @@ def _band_line(measure: Measure, band: Band, count: int) -> Line:
     inside = min(count, band.end if band.end is not None else count) - band.start
     if measure is Measure.INVESTMENT:
         amount = money.round_half_up(Decimal(inside) * band.rate / 100)
-        shown, rate = money.format(inside), f"{band.rate}%"
+        zh = en = f"{money.format(inside)} × {band.rate}%"
     else:
         amount = money.round_half_up(Decimal(inside) * band.rate)
-        shown, rate = f"{inside:,} {MEASURE_UNITS[measure][0]}", f"¥{(band.rate / 100).normalize():f}"
-    return Line(f"本档 {shown} × {rate}", f"in this band {shown} × {rate}", amount)
+        rate = f"¥{(band.rate / 100).normalize():f}"
+        zh, en = (f"{inside:,} {unit} × {rate}" for unit in MEASURE_UNITS[measure])
+    return Line(f"本档 {zh}", f"In this band {en}", amount)
 
 
 def _at_least(rule: FeeRule, lines: list[Line]) -> Quote:
     total = sum(line.amount for line in lines)
     if total < rule.minimum:
-        lines.append(Line("不足最低收费，按最低收费计", "raised to the minimum charge", rule.minimum - total))
+        lines.append(Line("不足最低收费，按最低收费计", "Raised to the minimum charge", rule.minimum - total))
         total = rule.minimum
     return Quote(total, tuple(lines))

@@ -521,10 +521,10 @@ def fee_in_words(rule: FeeRule, language: str = "zh") -> str:
     """How a rule charges, in one sentence, e.g. ``按建筑面积，每平方米 ¥3.50，最低 ¥5,000.00``."""
     english = language == "en"
     if rule.kind is FeeKind.FIXED:
-        return f"fixed price {money.format(rule.amount)}" if english else f"固定总价 {money.format(rule.amount)}"
+        return f"Fixed price {money.format(rule.amount)}" if english else f"固定总价 {money.format(rule.amount)}"
     if rule.kind is FeeKind.NEGOTIABLE:
         ceiling = money.format(rule.amount)
-        return f"negotiable, {ceiling} at most" if english else f"协商定价，不高于 {ceiling}"
+        return f"Negotiable, {ceiling} at most" if english else f"协商定价，不高于 {ceiling}"
     least = ""
     if rule.minimum:
         amount = money.format(rule.minimum)
@@ -532,49 +532,52 @@ def fee_in_words(rule: FeeRule, language: str = "zh") -> str:
     if rule.kind is FeeKind.UNIT and rule.measure is not None:
         unit = unit_of(rule, language)
         if english:
-            return f"{money.format(rule.amount)} per {unit} of {rule.measure.en.lower()}{least}"
+            of = "" if rule.measure is Measure.QUANTITY else f" of {rule.measure.en.lower()}"
+            return f"{money.format(rule.amount)} per {unit}{of}{least}"
         return f"按{rule.measure.zh}，每{unit} {money.format(rule.amount)}{least}"
     base = ""
     if rule.bands and rule.measure is not None:
         base = (
-            f"progressive by {rule.measure.en.lower()}, {len(rule.bands)} bands"
+            f"Progressive by {rule.measure.en.lower()}, {len(rule.bands)} bands"
             if english
             else f"按{rule.measure.zh}分 {len(rule.bands)} 档累进计费"
         )
     if rule.kind is FeeKind.BANDS:
         return base + least
     percent = f"{rule.percent.normalize():f}%"
-    standard = base or money.format(rule.amount)
+    standard = (base[:1].lower() + base[1:]) or money.format(rule.amount)
     if english:
         return f"{percent} off “{rule.standard}” ({standard}{least})"
     return f"按“{rule.standard}”（{standard}{least}）下浮 {percent}"
 
 
 def unit_of(rule: FeeRule, language: str = "zh") -> str:
-    """The unit in which a rule counts, e.g. ``平方米``."""
+    """One of the units that a rule counts, e.g. ``平方米``."""
     if rule.measure is None:
         return rule.unit
     chinese, english = fees.MEASURE_UNITS[rule.measure]
-    if rule.measure is Measure.QUANTITY and rule.unit:
+    if rule.measure is Measure.QUANTITY and rule.unit and (language == "zh" or rule.unit != chinese):
         return rule.unit
-    return english if language == "en" else chinese
+    return english.removesuffix("s") if language == "en" else chinese
 
 
 def band_in_words(rule: FeeRule, band: Band, language: str = "zh") -> tuple[str, str]:
     """(range, rate) of a band as people read it, e.g. ``("100 万元至 500 万元", "1.5%")``."""
-    unit = unit_of(rule, language)
+    unit, english = unit_of(rule, language), language == "en"
 
     def size(value: int) -> str:
+        if rule.measure is Measure.INVESTMENT and english:
+            return fees.in_yuan(value)
         if rule.measure is Measure.INVESTMENT:
             whole, rest = divmod(value, 1_000_000)
             return f"{whole:,}{f'{rest / 1_000_000:.6f}'.rstrip('0')[1:] if rest else ''} {unit}"
-        return f"{value:,} {unit}"
+        many = "s" if english and unit == "item" and value != 1 else ""
+        return f"{value:,} {unit}{many}"
 
-    english = language == "en"
     if band.end is None:
-        span = f"above {size(band.start)}" if english else f"{size(band.start)}以上"
+        span = f"Above {size(band.start)}" if english else f"{size(band.start)}以上"
     elif band.start == 0:
-        span = f"up to {size(band.end)}" if english else f"{size(band.end)}（含）以下"
+        span = f"Up to {size(band.end)}" if english else f"{size(band.end)}（含）以下"
     else:
         span = f"{size(band.start)} to {size(band.end)}" if english else f"{size(band.start)}至 {size(band.end)}（含）"
     if rule.measure is Measure.INVESTMENT:

@@ -17,7 +17,7 @@ from kernel.clock import Light
 from kernel.db import session
 from kernel.timekeeping import StoredClock
 from kernel.trail import Actor
-from kernel.web import choose, day, language
+from kernel.web import day, language
 from market import agencies
 from market.commissions import Commission, can_see
 from market.services import Extension
@@ -51,7 +51,9 @@ def commission_rows(found: Sequence[Commission], actor: Actor) -> list[dict[str,
     extensions = {extension.commission_id: extension for extension in proposed} if found else {}
     rows = []
     for commission in found:
-        light, reading = progress.light_of(progress.leading(clocks.get(commission.subject, [])))
+        stored = progress.leading(clocks.get(commission.subject, []))
+        light, reading = progress.light_of(stored)
+        is_running = stored is not None and stored.ended_at is None
         rows.append(
             {
                 "number": commission.number,
@@ -62,9 +64,7 @@ def commission_rows(found: Sequence[Commission], actor: Actor) -> list[dict[str,
                 "agency": commission.agency.name if commission.agency else "",
                 "light": light.value,
                 "label": light.label(language()),
-                "extra": choose(f"剩 {reading.left} 个工作日", f"{reading.left} days left")
-                if reading is not None and reading.left >= 0
-                else None,
+                "extra": parts.left_text(reading) if reading is not None and is_running else None,
                 "due": day(reading.due) if reading is not None and reading.due else "",
                 "status": commission.status.label(language()),
                 "status_kind": progress.STATUS_KINDS[commission.status],
@@ -128,9 +128,7 @@ def overdue(most: int = SHOWN) -> list[dict[str, Any]]:
                 "clock": stored.kind.label(language()),
                 "light": reading.light.value,
                 "label": reading.light.label(language()),
-                "extra": choose(f"逾期 {-reading.left} 个工作日", f"{-reading.left} days over")
-                if reading.left < 0
-                else choose(f"剩 {reading.left} 个工作日", f"{reading.left} days left"),
+                "extra": parts.left_text(reading),
                 "due": day(reading.due),
             }
         )

@@ -21,6 +21,7 @@ from kernel.web.once import act_once, answer_once
 from kernel.web.pages import (
     Navigation,
     act_token,
+    bracketed,
     choose,
     day,
     instant,
@@ -38,6 +39,7 @@ __all__ = [
     "act_token",
     "answer_once",
     "blueprints",
+    "bracketed",
     "choose",
     "commands",
     "current_account",

@@ -8,8 +8,10 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from babel.support import NullTranslations, Translations
 from flask import Flask, Response, g, redirect, request
 from flask_babel import Babel
+from markupsafe import Markup
 
 from kernel import clock, notifications
 from kernel.access import Role
@@ -27,6 +29,15 @@ Navigation = Callable[[Actor | None], Sequence[tuple[str, str, str]]]
 
 def language() -> str:
     """ "zh" or "en": what ``?lang=`` says, else the cookie, else (for programs) Accept-Language, else Chinese."""
+    # Asked a hundred times a page; a request's environment lives as long as the answer.
+    environment = request.environ
+    known = environment.get("portal.language")
+    if known is None:
+        known = environment["portal.language"] = _language()
+    return str(known)
+
+
+def _language() -> str:
     chosen = request.args.get("lang") or request.cookies.get("lang")
     if chosen in LANGUAGES:
         return str(chosen)
@@ -44,6 +55,11 @@ def is_care() -> bool:
 def choose(chinese: str, english: str) -> str:
     """One of two texts by the reader's language, for words that live in code."""
     return english if language() == "en" else chinese
+
+
+def bracketed(text: str) -> str:
+    """``text`` in the brackets of the reader's language, to be set right behind a word."""
+    return choose(f"（{text}）", f" ({text})")
 
 
 def instant(value: datetime | None, *, seconds: bool = False) -> str:
@@ -103,12 +119,14 @@ def role_labels(actor: Actor, tongue: str) -> str:
 
 
 def install(app: Flask, config: Config, navigation: Navigation) -> None:
-    """Set up languages, the context of ``kernel/layout.html``, and the filters ``instant`` and ``day``."""
+    """Set up languages, the context of ``kernel/layout.html``, and the filters ``instant``, ``day``, ``bracketed``."""
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(ROOT / "kernel" / "translations")
     app.config["BABEL_DEFAULT_LOCALE"] = LANGUAGES["zh"]
     Babel(app, locale_selector=lambda: LANGUAGES[language()])
-    app.jinja_env.filters.update(instant=instant, day=day)
+    app.jinja_env.filters.update(instant=instant, day=day, bracketed=bracketed)
     app.jinja_env.globals.update(act_token=act_token, url_with=url_with)
+    translate = _translator()
+    app.jinja_env.globals.update(_=translate, gettext=translate)
 
     def context() -> dict[str, Any]:
         # A page that reports a broken database must not ask it anything.
@@ -117,7 +135,10 @@ def install(app: Flask, config: Config, navigation: Navigation) -> None:
         actor = account.actor if account else None
         tongue = language()
         return {
-            "portal": {"name": config.name, "sponsor": config.sponsor},
+            "portal": {
+                "name": choose(config.name, config.name_en),
+                "sponsor": choose(config.sponsor, config.sponsor_en),
+            },
             "language": tongue,
             "care": is_care(),
             "person": _person(account.actor, tongue) if account else None,
@@ -129,6 +150,27 @@ def install(app: Flask, config: Config, navigation: Navigation) -> None:
 
     app.context_processor(context)
     app.after_request(_remember_choices)
+
+
+def _translator() -> Callable[..., Markup]:
+    """``_`` for templates: Flask-Babel's finds its catalogue anew for every text, which is half of a page's time."""
+    folder = str(ROOT / "kernel" / "translations")
+    catalogues = {
+        tongue: NullTranslations() if tongue == "zh" else Translations.load(folder, [locale])
+        for tongue, locale in LANGUAGES.items()
+    }
+    plain: dict[tuple[str, str], Markup] = {}
+
+    def translate(message: str, /, **values: object) -> Markup:
+        tongue = language()
+        if values:
+            return Markup(catalogues[tongue].gettext(message)) % values  # noqa: S704  our own text; values are escaped
+        found = plain.get((tongue, message))
+        if found is None:
+            found = plain[tongue, message] = Markup(catalogues[tongue].gettext(message)) % {}  # noqa: S704
+        return found
+
+    return translate
 
 
 def _person(actor: Actor, tongue: str) -> dict[str, str]:

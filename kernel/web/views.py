@@ -7,9 +7,23 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, flash, jsonify, render_template, request, send_file, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    jsonify,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 from flask_babel import gettext as _
-from flask_limiter import Limiter
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -46,7 +60,7 @@ ACCESS: Mapping[str, Cell] = {
 }
 
 #: Counted in each web process; what keeps guessing out is the lock on the account, this only slows spraying.
-limiter = Limiter(key_func=identity.address, storage_uri="memory://", strategy="fixed-window")
+limiter = FixedWindowRateLimiter(MemoryStorage())
 INBOX_SIZE = 20
 _SETTINGS = "portal_web"
 
@@ -66,7 +80,6 @@ class PasswordWrong(Invalid):
 def install(app: Flask, config: Config, link: Callable[[str], str | None]) -> None:
     """Tell the pages the settings, and by ``link`` where a subject is shown."""
     app.extensions[_SETTINGS] = (config, link)
-    limiter.init_app(app)
 
 
 def _config() -> Config:
@@ -85,13 +98,14 @@ def _limit() -> str:
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"], endpoint="sign_in")
-@limiter.limit(_limit, methods=["POST"])
 def sign_in_page() -> Response | tuple[str, int] | str:
     target = local_path(request.values.get("next"))
     if request.method == "GET":
         if identity.current_account() is not None:
             return see_other(target or "/")
         return _sign_in_form(target, None)
+    if not limiter.hit(parse(_limit()), identity.address()):
+        abort(HTTPStatus.TOO_MANY_REQUESTS)
     with transaction():
         demo = request.form.get("demo", "") if _config().sandbox else ""
         if demo:

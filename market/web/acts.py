@@ -15,7 +15,7 @@ from kernel import money, timekeeping
 from kernel.errors import Invalid, NotFound
 from kernel.policies import current as policy_of
 from kernel.trail import Actor
-from kernel.web import choose, instant, language
+from kernel.web import bracketed, choose, instant, language
 from market import commissions, deliverables, fees, services
 from market.commissions import Commission, CommissionStatus, InquiryKind, Picked
 from market.deliverables import Deliverable, Part, Result
@@ -81,7 +81,7 @@ def _standard_rows(commission: Commission) -> list[Row]:
     rows: list[Row] = [
         (choose("委托编号", "Commission"), commission.number),
         (choose("服务事项", "Service"), commission.item.label(tongue)),
-        (choose("项目", "Project"), f"{commission.project.name}（{commission.engineering_code}）"),
+        (choose("项目", "Project"), commission.project.name + bracketed(commission.engineering_code)),
         (choose("委托人", "Client"), commission.client.name),
     ]
     if commission.agency is not None:
@@ -92,6 +92,10 @@ def _standard_rows(commission: Commission) -> list[Row]:
 def rows_of(act: Act, commission: Commission) -> list[Row]:
     """The facts on the confirm page: what it is about, and what this act adds."""
     return _standard_rows(commission) + list(act.rows(commission) if act.rows else ())
+
+
+def _material_names(commission: Commission) -> list[str]:
+    return [choose("：", ": ").join((material.name, material.document.name)) for material in commission.materials]
 
 
 def _days(count: int) -> str:
@@ -111,7 +115,7 @@ def arithmetic(lines: Sequence[Sequence[object]], total: int) -> Markup:
         Markup("<li>{} = {}</li>").format(zh if language() == "zh" else en, money.format(int(str(amount))))
         for zh, en, amount in lines
     )
-    whole = Markup("<p><b>{}</b>（{}）</p>").format(money.format(total), money.chinese(total))
+    whole = Markup("<p><b>{}</b>{}</p>").format(money.format(total), bracketed(money.chinese(total)))
     return (Markup("<ul>{}</ul>").format(steps) if steps else Markup()) + whole
 
 
@@ -122,7 +126,7 @@ def is_negotiable(commission: Commission) -> bool:
 def _offer_rows(commission: Commission) -> list[Row]:
     rows: list[Row] = [
         (
-            choose("承诺时限", "Promise"),
+            choose("承诺时限", "Promised time"),
             choose(
                 f"{commission.promised_working_days} 个工作日，自机构开始受理服务起计算",
                 f"{commission.promised_working_days} working days from the agency's start",
@@ -142,7 +146,7 @@ def _offer_rows(commission: Commission) -> list[Row]:
         else:
             fee = arithmetic([(line.zh, line.en, line.amount) for line in quote.lines], quote.amount)
         rows.append((choose("费用", "Fee"), fee))
-    names = [f"{material.name}：{material.document.name}" for material in commission.materials]
+    names = _material_names(commission)
     if names:
         rows.append((choose("随附材料", "Materials"), _listed(names)))
     if commission.message:
@@ -247,10 +251,10 @@ def _resume(commission: Commission, sheet: Sheet, by: Actor, version: int) -> No
 
 
 def _take_on_rows(commission: Commission) -> list[Row]:
-    rows: list[Row] = [(choose("承诺时限", "Promise"), _days(commission.promised_working_days))]
+    rows: list[Row] = [(choose("承诺时限", "Promised time"), _days(commission.promised_working_days))]
     if commission.fee is not None:
         rows.append((choose("约定费用", "Agreed fee"), money.format(commission.fee)))
-    names = [f"{material.name}：{material.document.name}" for material in commission.materials]
+    names = _material_names(commission)
     if names:
         rows.append((choose("已收材料", "Materials"), _listed(names)))
     return rows
@@ -262,7 +266,7 @@ def _take_on_rows(commission: Commission) -> list[Row]:
 def _start_rows(commission: Commission) -> list[Row]:
     preview = progress.start_preview(commission)
     return [
-        (choose("承诺时限", "Promise"), _days(commission.promised_working_days)),
+        (choose("承诺时限", "Promised time"), _days(commission.promised_working_days)),
         (choose("开始日", "Day of the start"), preview["today"] + choose("（当日不计入）", " (not counted)")),
         (choose("首个计入日", "First counted day"), preview["first"]),
         (choose("无暂停时到期日", "Due, if nothing stops the clock"), preview["due"]),
@@ -399,8 +403,8 @@ def _submitted(commission: Commission) -> Deliverable:
 def _deliverable_rows(commission: Commission) -> list[Row]:
     deliverable = _submitted(commission)
     files = Markup().join(
-        Markup('<li><a href="/files/{}">{}</a>（{}）<br><code>{}</code></li>').format(
-            escape(part.document.number), part.title, part.document.name, part.sha256
+        Markup('<li><a href="/files/{}">{}</a>{}<br><code>{}</code></li>').format(
+            escape(part.document.number), part.title, bracketed(part.document.name), part.sha256
         )
         for part in deliverable.files
     )
@@ -412,7 +416,10 @@ def _deliverable_rows(commission: Commission) -> list[Row]:
                 f"{deliverable.number}, edition {deliverable.edition}",
             ),
         ),
-        (choose("结论", "Conclusion"), f"{deliverable.result.label(language())}：{deliverable.summary}"),
+        (
+            choose("结论", "Conclusion"),
+            choose("：", ": ").join((deliverable.result.label(language()), deliverable.summary)),
+        ),
         (choose("文件", "Files"), Markup("<ul>{}</ul>").format(files)),
     ]
 
@@ -481,7 +488,7 @@ ACTS: dict[str, Act] = {
     ),
     "take_on": Act(
         title=("接受委托", "Take the commission on"),
-        button=("接受委托", "Take it on"),
+        button=("接受委托", "Take on (接受委托)"),
         done=("已接受委托，请适时开始受理服务。", "Taken on. Start the service when you are ready."),
         explain=lambda c: [
             (
@@ -498,7 +505,7 @@ ACTS: dict[str, Act] = {
     ),
     "start": Act(
         title=("开始受理服务", "Start the service"),
-        button=("开始受理服务", "Start the service"),
+        button=("开始受理服务", "Start the service (开始受理服务)"),
         done=("已开始受理服务，时限开始计算。", "Started. The promised days run from now."),
         explain=lambda c: [
             (
@@ -575,7 +582,7 @@ ACTS: dict[str, Act] = {
     ),
     "deliver": Act(
         title=("提交成果报告", "Hand in the deliverable"),
-        button=("提交成果报告", "Hand in"),
+        button=("提交成果报告", "Deliver (提交成果报告)"),
         done=("成果已提交，等待委托人认可。", "Handed in. The client has been told."),
         explain=lambda c: [
             (
@@ -610,7 +617,7 @@ ACTS: dict[str, Act] = {
     ),
     "accept": Act(
         title=("认可成果", "Accept the deliverable"),
-        button=("认可成果", "Accept"),
+        button=("认可成果", "Accept (认可成果)"),
         done=("成果已认可并归入项目材料库，服务办结。", "Accepted, filed in the project's dossier, and finished."),
         explain=lambda c: [
             (

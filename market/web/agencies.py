@@ -18,7 +18,7 @@ from kernel.accounts import Organisation
 from kernel.db import session
 from kernel.errors import Invalid, Invalids, NotFound, PortalError
 from kernel.trail import Actor
-from kernel.web import act_once, choose, current_actor, form_errors, language, page_number, signed_in_actor
+from kernel.web import act_once, bracketed, current_actor, form_errors, language, page_number, signed_in_actor
 from market import agencies, catalogue, listings, shelf
 from market.agencies import Agency, AgencyStatus, NameMissing, Practitioner, Qualification, Speciality
 from market.catalogue import ServiceItem
@@ -171,7 +171,7 @@ def _qualifications_of(ids: Sequence[int], tree: Mapping[str, Speciality]) -> di
             .order_by(Qualification.speciality_code)
         )
         for agency_id, code, level, start, until in rows:
-            name = f"{tree[code].name}（{level}）" if level else tree[code].name
+            name = tree[code].name + (bracketed(level) if level else "")
             found.setdefault(agency_id, []).append((name, *validity_of(until, start)))
     return found
 
@@ -211,7 +211,7 @@ def _held_rows(record: Agency) -> list[tuple[Qualification, str, str, str]]:
     return [
         (
             held,
-            f"{held.speciality.name}（{held.level}）" if held.level else held.speciality.name,
+            held.speciality.name + (bracketed(held.level) if held.level else ""),
             *validity_of(held.valid_until, held.valid_from),
         )
         for held in record.qualifications
@@ -438,7 +438,7 @@ def new_qualification() -> Response | tuple[str, int]:
         kept=kept.get("files", []),
         accept=_ACCEPT,
         specialities=[
-            (code, f"{code} {one.name}" + (f"（{'、'.join(one.levels)}）" if one.levels else ""))
+            (code, f"{code} {one.name}" + (bracketed(_("、").join(one.levels)) if one.levels else ""))
             for code, one in sorted(tree.items())
             if code not in parents
         ],
@@ -457,7 +457,7 @@ def _file_qualification(sheet: Sheet, actor: Actor) -> None:
         except PortalError as error:
             errors.append(error)
     if "valid_from" in days and days["valid_from"] is None:
-        errors.append(NameMissing(field="valid_from", what=choose("有效期起", "valid from")))
+        errors.append(NameMissing(field="valid_from", what="有效期起", what_en="the first day of validity"))
     documents = []
     try:
         documents = sheet.documents("files", actor)

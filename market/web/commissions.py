@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, flash, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, render_template, request, url_for
+from markupsafe import Markup
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
@@ -15,12 +16,13 @@ from kernel.db import session
 from kernel.errors import Conflict, NotFound, PortalError
 from kernel.trail import Actor
 from kernel.web import act_once, choose, form_errors, language, page_number, signed_in_actor
+from kernel.web.kept import Kept
 from kernel.workflow import MoveNotOpen, StaleVersion
 from market import commissions, deliverables, fees, listings, services
 from market.agencies import Agency
 from market.commissions import Commission, CommissionStatus
 from market.services import Extension
-from market.web import ordering, progress
+from market.web import glance, ordering, progress
 from market.web.acts import ACTS, Act, arithmetic, by_slug, file_fields, rows_of, slug
 from market.web.downloads import send_csv, send_xlsx
 from market.web.forms import Sheet, receive
@@ -187,7 +189,7 @@ def download(form: str) -> Response:
         choose("项目名称", "Project"),
         choose("委托人", "Client"),
         choose("中介服务机构", "Agency"),
-        choose("状态", "State"),
+        choose("状态", "Status"),
         choose("时限", "Time limit"),
         choose("剩余工作日", "Working days left"),
         choose("到期日", "Due"),
@@ -316,7 +318,7 @@ def choose_agency(number: str) -> Response | tuple[str, int] | str:
         if not listings.in_force(listing):
             continue
         quote = fees.quote(listing.rule, commissions.figures_of(commission.project, commission.quantity))
-        fee = money.format(quote.amount) if quote.amount is not None else choose("费用面议", "negotiable")
+        fee = money.format(quote.amount) if quote.amount is not None else choose("费用面议", "Negotiable")
         options.append(
             {
                 "value": listing.number,
@@ -349,16 +351,28 @@ def _draft(number: str, actor: Actor, *, lock: bool = False) -> Commission:
 # One commission
 
 
+_bodies = Kept(500)
+
+
 @blueprint.get("/commissions/<number>")
 def show(number: str) -> str:
     actor = signed_in_actor()
+    seen = glance.at(number, by=actor)
+    key = glance.key(number, seen, actor, language())
+    body = _bodies.part(key, lambda: _body(number, actor)) if key is not None else _body(number, actor)
+    return render_template(
+        "market/commission_show.html", number=number, item=choose(seen.item, seen.item_en or seen.item), body=body
+    )
+
+
+def _body(number: str, actor: Actor) -> Markup:
     commission = commissions.find(number, by=actor)
     editions = deliverables.of_commission(commission)
     open_ones = progress.available(commission, actor)
     is_whole = progress.is_client(commission, actor) or actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value)
     title, text = progress.next_step(commission, actor, open_ones)
-    return render_template(
-        "market/commission_show.html",
+    html = current_app.jinja_env.get_template("market/commission_content.html").render(
+        language=language(),
         commission=commission,
         editions=list(reversed(editions)),
         clocks=progress.boxes(commission),
@@ -376,6 +390,7 @@ def show(number: str) -> str:
         history=progress.history(commission, editions, _filed(editions), is_whole=is_whole),
         is_client=progress.is_client(commission, actor),
     )
+    return Markup(html)  # noqa: S704  the template escapes by itself
 
 
 def _filed(editions: list[deliverables.Deliverable]) -> list[dossier.Entry]:

@@ -15,7 +15,7 @@ from kernel.errors import Invalid, Invalids, NotFound, PortalError
 from kernel.files import Document
 from kernel.projects import Phase, Project
 from kernel.trail import Actor
-from kernel.web import choose
+from kernel.web import bracketed, choose
 from market import commissions, fees, recusals
 from market.commissions import Commission, CommissionStatus, Picked
 from market.fees import FeeKind, Measure
@@ -198,7 +198,8 @@ def _choices(
             (
                 f"entry:{entry.number}",
                 choose("材料库：", "Dossier: ")
-                + f"{entry.title}（{entry.issuer}，{entry.number}）"
+                + entry.title
+                + bracketed(choose("，", ", ").join((entry.issuer, entry.number)))
                 + (f" {project.code}" if len(from_projects) > 1 else ""),
             )
             for entry, project in entries

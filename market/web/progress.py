@@ -17,7 +17,7 @@ from kernel.dossier import Entry
 from kernel.policies import Policy
 from kernel.timekeeping import ClockKind, StoredClock
 from kernel.trail import Actor, TrailAct
-from kernel.web import choose, day, instant, language
+from kernel.web import bracketed, choose, day, instant, language
 from market import commissions, services
 from market.commissions import Commission, CommissionStatus, Inquiry, InquiryKind
 from market.deliverables import Deliverable, Result
@@ -189,8 +189,8 @@ def boxes(commission: Commission) -> list[dict[str, Any]]:
         wanted = (ClockKind.SERVICE,)
     else:
         wanted = ()
-    found = (timekeeping.latest(commission.subject, kind) for kind in wanted)
-    return [box(stored, commission) for stored in found if stored is not None]
+    found = timekeeping.latest_of(commission.subject) if wanted else {}
+    return [box(found[kind], commission) for kind in wanted if kind in found]
 
 
 def start_preview(commission: Commission) -> dict[str, str]:
@@ -216,14 +216,11 @@ def _pauses(stored: StoredClock, commission: Commission) -> list[dict[str, Any]]
             opened[key] = event
         elif event.event == EventKind.GO and key in opened:
             pauses.append(_pause(opened.pop(key), event.at, commission))
-    pauses += [_pause(event, None, commission) for event in opened.values()]
+    # The end of the clock ends a pause that nothing else has ended.
+    pauses += [_pause(event, stored.ended_at, commission) for event in opened.values()]
     for pause in pauses:
         first = clock.local_date(pause["from"])
-        last = (
-            clock.local_date(pause["to"])
-            if pause["to"]
-            else min(today, clock.local_date(stored.ended_at or clock.now()))
-        )
+        last = clock.local_date(pause["to"]) if pause["to"] else today
         if not stored.pause_day:
             first = calendar.nth_working_day(first, 1)
         pause["days"] = calendar.working_days(first, last) if first <= last else 0
@@ -233,7 +230,7 @@ def _pauses(stored: StoredClock, commission: Commission) -> list[dict[str, Any]]
 def _pause(stop: Any, go: datetime | None, commission: Commission) -> dict[str, Any]:
     reason = _key_words(stop.key or "")
     if stop.reason:
-        reason += choose(f"（{stop.reason}）", f" ({stop.reason})")
+        reason += bracketed(stop.reason)
     return {
         "reason": reason,
         "from": stop.at,
@@ -329,7 +326,7 @@ def next_step(commission: Commission, actor: Actor, open_ones: Sequence[str]) ->
         return _client_step(commission, status, asked, open_ones)
     if is_agency(commission, actor):
         return _agency_step(status, asked)
-    return ("办理情况", "State"), _WATCHED[status]
+    return ("办理情况", "Status"), _WATCHED[status]
 
 
 def _client_step(
@@ -473,11 +470,9 @@ def history(
         acts = acts[offers[-1] :] if offers else []
     # Handing in and returning are told by the deliverable's own acts, with more in them.
     acts = [act for act in acts if act.act not in ("service.delivered", "service.returned")]
-    for deliverable in editions:
-        acts += trail.of(deliverable.subject)
-    for entry_ in entries:
-        # Who relied on the document is the dossier's business.
-        acts += [act for act in trail.of(entry_.subject) if act.act != "document.relied_on"]
+    subjects = [one.subject for one in editions] + [one.subject for one in entries]
+    # Who relied on a document is the dossier's business.
+    acts += [act for act in trail.of(*subjects) if act.act != "document.relied_on"]
     acts.sort(key=lambda act: (act.at, act.id), reverse=True)
     return [entry(act) for act in acts]
 
@@ -518,7 +513,7 @@ _LABELS: Mapping[str, Words] = {
     "agency": ("受托机构", "Agency"),
     "fee": ("约定费用", "Agreed fee"),
     "listing": ("服务编号", "Listing"),
-    "promised_working_days": ("承诺时限", "Promise"),
+    "promised_working_days": ("承诺时限", "Promised time"),
     "result": ("结论", "Conclusion"),
     "deliverable": ("成果编号", "Deliverable"),
     "edition": ("版次", "Edition"),
@@ -532,7 +527,7 @@ _LABELS: Mapping[str, Words] = {
 def _details(act: TrailAct) -> list[tuple[str, str]]:
     rows = [(choose(*label), _value(key, act.data[key])) for key, label in _LABELS.items() if act.data.get(key)]
     for part in act.data.get("files", []):
-        rows.append((part["title"], f"{part['name']}，SHA-256 {part['sha256']}"))
+        rows.append((part["title"], choose("，", ", ").join((part["name"], f"SHA-256 {part['sha256']}"))))
     for part in act.data.get("materials", []):
         if isinstance(part, Mapping):
             rows.append((part["name"], f"SHA-256 {part['sha256']}"))
@@ -542,7 +537,7 @@ def _details(act: TrailAct) -> list[tuple[str, str]]:
         # There it is the edition of the listing's fee, which the fee itself already tells.
         rows = [row for row in rows if row[0] != choose(*_LABELS["edition"])]
     rows.append((choose("记录时间", "Recorded"), instant(act.recorded_at, seconds=True)))
-    rows.append((choose("校验值", "Hash"), act.hash))
+    rows.append((choose("校验值", "Checksum"), act.hash))
     return rows
 
 

@@ -19,7 +19,8 @@ from kernel.access import PUBLIC, Cell, Role
 from kernel.errors import Invalid, NotFound, PortalError
 from kernel.projects import Project
 from kernel.trail import Actor
-from kernel.web import choose, current_actor, day, form_errors, language, page_number
+from kernel.web import bracketed, choose, current_actor, day, form_errors, language, page_number
+from kernel.web.kept import Kept
 from market import catalogue, shelf
 from market.agencies import AgencyStatus, Speciality
 from market.catalogue import ServiceItem, Stage
@@ -49,8 +50,6 @@ LINKS: Mapping[str, Callable[[str], str]] = {
 COMPARED = 4
 #: Values of a long facet shown before "more".
 SHORT = 8
-#: Bodies of listing pages kept ready per process.
-CONTENTS_KEPT = 1000
 SORTS = ("", "days", "fee")
 #: The parameters that carry a project's sizes from page to page.
 SIZES = ("project", "investment", "building_area", "land_area", "quantity")
@@ -195,12 +194,12 @@ def days_text(days: int) -> str:
 
 
 def regions_text(regions: Sequence[str]) -> str:
-    return "、".join(regions) if regions else choose("不限地区", "Everywhere")
+    return _("、").join(regions) if regions else choose("不限地区", "Everywhere")
 
 
 def held_text(held: Held, tree: Mapping[str, Speciality]) -> str:
     name = tree[held.speciality_code].name
-    return f"{name}（{held.level}）" if held.level else name
+    return name + bracketed(held.level) if held.level else name
 
 
 def validity_of(held_until: date | None, held_from: date | None = None) -> tuple[str, str]:
@@ -406,22 +405,19 @@ def service(number: str) -> tuple[str, int]:
     return html, 422 if sizes.errors else 200
 
 
-_contents: dict[tuple[object, ...], Markup] = {}
+_bodies = Kept(1000)
 
 
 def _content(offer: Offer, sizes: Sizes, *, is_visitor: bool) -> Markup:
     """The body of a listing's page. A visitor's depends on nothing but what is in the key, and is kept."""
-    asked = (offer, clock.today(), language(), *sizes.query.items())
-    may_keep = is_visitor and not sizes.errors and bool(offer.guide.edition)
-    known = _contents.get(asked) if may_keep else None
-    if known is None:
+
+    def render() -> Markup:
         template = current_app.jinja_env.get_template("market/listing_content.html")
-        known = Markup(template.render(_facts(offer, sizes), is_visitor=is_visitor))  # noqa: S704  escaped by itself
-        if may_keep:
-            if len(_contents) >= CONTENTS_KEPT:
-                _contents.clear()
-            _contents[asked] = known
-    return known
+        return Markup(template.render(_facts(offer, sizes), is_visitor=is_visitor))  # noqa: S704  escaped by itself
+
+    if not is_visitor or sizes.errors or not offer.guide.edition:
+        return render()
+    return _bodies.part((offer, clock.today(), language(), *sizes.query.items()), render)
 
 
 def _facts(offer: Offer, sizes: Sizes) -> dict[str, Any]:
@@ -530,7 +526,7 @@ def _comparison(offers: Sequence[Offer], sizes: Sizes) -> list[dict[str, Any]]:
             ],
         ),
         _row(_("服务范围"), [offer.scope or "—" for offer in offers]),
-        _row(_("成果"), ["、".join(offer.item.deliverables) for offer in offers]),
+        _row(_("成果"), [_("、").join(offer.item.deliverables) for offer in offers]),
         {"label": _("服务编号"), "values": [offer.number for offer in offers]},
     ]
     link = _commission_url(sizes)
@@ -559,8 +555,10 @@ def _held_list(offer: Offer) -> str:
     rows = qualification_rows(offer)
     if not rows:
         return choose("本事项不要求资质", "None asked for")
-    return "；".join(
-        f"{name}，{choose('有效期至', 'until')} {day(held.valid_until)}" if held.valid_until else f"{name}，{words}"
+    return _("；").join(
+        name + choose("，有效期至 ", ", valid until ") + day(held.valid_until)
+        if held.valid_until
+        else name + choose("，", ", ") + words
         for held, name, _light, words in rows
     )
 
@@ -645,16 +643,17 @@ def requirement_rows(item: ServiceItem) -> list[str]:
         name = tree[code].name
         if level:
             highest = tree[code].levels[0] == level
-            name += f"（{level}）" if highest else choose(f"（{level}及以上）", f" ({level} or higher)")
+            name += bracketed(level) if highest else choose(f"（{level}及以上）", f" ({level} or higher)")
         names.append(name)
     lines = []
     if names:
         how = choose("具备其一：", "One of: ") if item.qualification_mode == "any" else choose("全部具备：", "All of: ")
-        lines.append((how if len(names) > 1 else "") + "；".join(names))
+        lines.append((how if len(names) > 1 else "") + _("；").join(names))
     else:
         lines.append(choose("不要求资质", "No qualification"))
     if item.practitioners:
-        lines.append(choose(f"从业人员不少于 {item.practitioners} 名", f"At least {item.practitioners} practitioners"))
+        people = "practitioner" if item.practitioners == 1 else "practitioners"
+        lines.append(choose(f"从业人员不少于 {item.practitioners} 名", f"At least {item.practitioners} {people}"))
     return lines
 
 

@@ -165,7 +165,7 @@ def edge(portal: Flask, settings: Config, acts: Acts) -> Iterator[Flask]:
     for blueprint in (*web.blueprints, trial_routes(acts)):
         app.register_blueprint(blueprint)
     with app.app_context():
-        views.limiter.reset()
+        views.limiter.storage.reset()
         yield app
         session.remove()
         db.engine.dispose()
@@ -314,7 +314,7 @@ def test_sign_in_is_slowed_by_address(edge: Flask, people: dict[str, int]) -> No
     sent = token(browser)
     codes = [browser.post("/sign-in", data={"csrf_token": "x"}).status_code for _ in range(61)]
     assert codes[-1] in {400, 429}
-    views.limiter.reset()
+    views.limiter.storage.reset()
     codes = [browser.post("/sign-in", data={"csrf_token": sent, "login": "\x00"}).status_code for _ in range(61)]
     assert codes[:60] == [401] * 60
     assert codes[60] == 429

@@ -21,7 +21,7 @@ from kernel.accounts import Organisation
 from kernel.db import session, transaction
 from kernel.errors import Invalid, NotFound, PortalError
 from kernel.trail import Actor
-from kernel.web import act_once, choose, form_errors, instant, language, see_other, signed_in_actor
+from kernel.web import act_once, bracketed, choose, form_errors, instant, language, see_other, signed_in_actor
 from market import shelf
 from market.web import forms
 
@@ -83,7 +83,7 @@ ACTS: Mapping[str, Act] = {
     "receive": Act(
         "receive",
         matters.receive,
-        ("接件", "Receive"),
+        ("接件", "Receive (接件)"),
         (
             "登记收到申报材料的时间，时间一经记录不可更改。",
             "Stamps when the papers were received; it can't be changed.",
@@ -92,7 +92,7 @@ ACTS: Mapping[str, Act] = {
     "accept": Act(
         "accept",
         matters.accept,
-        ("受理", "Accept"),
+        ("受理", "Accept (受理)"),
         (
             "受理后推送至审批部门，法定办理时限和承诺办理时限自次日起计算。",
             "Sends it on to the department. The statutory and the promised clock count from the next day.",
@@ -109,7 +109,7 @@ ACTS: Mapping[str, Act] = {
     "begin": Act(
         "begin",
         matters.begin,
-        ("开始办理", "Begin"),
+        ("开始办理", "Begin (开始办理)"),
         (
             "记录审批部门开始办理的时间，时间一经记录不可更改。",
             "Stamps when the department began; it can't be changed.",
@@ -293,7 +293,7 @@ def _task(matter: Matter, material: HandedIn, items: Mapping[str, Any]) -> dict[
     hints = []
     if material.document is not None:
         source = material.entry.number if material.entry else _("已上传")
-        hints.append(escape(f"{material.document.name}（{source}）"))
+        hints.append(escape(material.document.name + bracketed(source)))
     if material.voluntary_only:
         hints.append(escape(_("对应服务无法律依据，由申请人自愿提供，任何部门不得强制要求。")))
     item = items.get(material.item_code or "")

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from integration.approvals.matters import Matter, MatterStatus
 from kernel import clock, dossier, timekeeping, trail
-from kernel.clock import Light
+from kernel.clock import Light, Reading
 from kernel.db import session
 from kernel.dossier import Entry, Standing, Use
 from kernel.policies import Policy
@@ -20,7 +20,7 @@ from kernel.web import choose, day, instant, language
 
 #: The steps of 001 §7, each with the stamp that closes it.
 STEPS: tuple[tuple[tuple[str, str], str], ...] = (
-    (("在线申报", "Apply on line"), "submitted_at"),
+    (("在线申报", "Apply online"), "submitted_at"),
     (("接件", "Receive"), "received_at"),
     (("受理", "Accept"), "accepted_at"),
     (("开始办理", "Begin"), "begun_at"),
@@ -138,7 +138,7 @@ def _told(act: TrailAct) -> dict[str, Any]:
     if act.data.get("sha256"):
         rows.append(("SHA-256", str(act.data["sha256"])))
     rows.append((choose("记录时间", "Recorded"), instant(act.recorded_at, seconds=True)))
-    rows.append((choose("校验值", "Hash"), act.hash))
+    rows.append((choose("校验值", "Checksum"), act.hash))
     is_machine = act.person_id is None and act.organisation_id is None
     return {
         "at": instant(act.at, seconds=True),
@@ -194,7 +194,8 @@ def cards(rows: Iterable[tuple[Entry, Standing]]) -> list[dict[str, Any]]:
             "facts": document_facts(entry),
             "reason": None if standing.can_rely else standing.reason(language()),
             "uses": [
-                f"{use.relied_for_title}，{use.organisation}，{instant(use.at)}" for use in uses.get(entry.id, [])
+                choose("，", ", ").join((use.relied_for_title, use.organisation, instant(use.at)))
+                for use in uses.get(entry.id, [])
             ],
         }
         for entry, standing in listed
@@ -207,6 +208,15 @@ def standings(entries: Iterable[Entry]) -> list[tuple[Entry, Standing]]:
     return [(entry, dossier.stand(entry, today)) for entry in entries]
 
 
+def left_text(reading: Reading) -> str:
+    """How far off the due day of a running clock is, e.g. ``剩 4 个工作日``."""
+    count = abs(reading.left)
+    days = "working day" if count == 1 else "working days"
+    if reading.left < 0:
+        return choose(f"逾期 {count} 个工作日", f"{count} {days} over")
+    return choose(f"剩 {count} 个工作日", f"{count} {days} left")
+
+
 def lit_rows(rows: Iterable[Any]) -> list[dict[str, Any]]:
     """:class:`integration.approvals.matters.Lit` rows for the tables of several pages."""
     shown = []
@@ -214,11 +224,7 @@ def lit_rows(rows: Iterable[Any]) -> list[dict[str, Any]]:
         matter, reading = row.matter, row.reading
         extra = None
         if reading is not None and row.light in (Light.RED, Light.AMBER, Light.GREEN, Light.BLUE):
-            extra = (
-                choose(f"逾期 {-reading.left} 个工作日", f"{-reading.left} days over")
-                if reading.left < 0
-                else choose(f"剩 {reading.left} 个工作日", f"{reading.left} days left")
-            )
+            extra = left_text(reading)
         kind, word = status_words(matter)
         shown.append(
             {

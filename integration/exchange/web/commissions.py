@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import BinaryIO, cast
 
@@ -71,7 +71,8 @@ class ListingUnknown(Invalid):
 def commission_json(commission: Commission, actor: Actor, *, may_act: bool, language: str) -> JsonObject:
     """A commission as its two sides see it; ``moves`` are the actions open to ``actor`` now."""
     agency, listing = commission.agency, commission.listing
-    open_extension = services.open_extension(commission)
+    has_begun = commission.in_service_at is not None
+    open_extension = services.open_extension(commission) if has_begun else None
     return {
         "number": commission.number,
         "status": commission.status,
@@ -129,15 +130,18 @@ def commission_json(commission: Commission, actor: Actor, *, may_act: bool, lang
             "proposed_at": instant(open_extension.proposed_at),
         },
         "clocks": clocks_json(commission.subject, _CLOCKS, language),
-        "deliverables": [_deliverable_json(one) for one in deliverables.of_commission(commission)],
+        "deliverables": [
+            _deliverable_json(one) for one in (deliverables.of_commission(commission) if has_begun else ())
+        ],
         "url": f"/commissions/{commission.number}",
     }
 
 
 def clocks_json(subject: str, kinds: tuple[ClockKind, ...], language: str) -> list[JsonObject]:
     """The last clock of each kind on a subject, as it stands today."""
-    found = (timekeeping.latest(subject, kind) for kind in kinds)
-    return [_clock_json(one, timekeeping.reading(one, language=language)) for one in found if one is not None]
+    found = timekeeping.latest_of(subject)
+    chosen = [found[kind] for kind in kinds if kind in found]
+    return [_clock_json(one, timekeeping.reading(one, language=language)) for one in chosen]
 
 
 def _clock_json(stored: StoredClock, reading: Reading) -> JsonObject:
@@ -355,10 +359,11 @@ def _resume(commission: Commission, body: JsonObject, by: Actor, version: int | 
 
 def _deliver(commission: Commission, body: JsonObject, by: Actor, version: int | None) -> None:
     until = body.get("valid_until")
+    handed = _documents(body["files"])
     deliverables.submit(
         commission,
         [
-            Part(one["title"], _own_document(one["document"], by, f"files[{place}].document"))
+            Part(one["title"], _own_document(one["document"], handed, by, f"files[{place}].document"))
             for place, one in enumerate(body["files"])
         ],
         result=Result(body["result"]),
@@ -526,10 +531,11 @@ def _listing(number: str) -> Listing:
 
 
 def _picked(commission: Commission, body: JsonObject, by: Actor) -> list[Picked]:
+    own = _documents(body.get("materials", []))
     return [
         Picked(one["name"], entry=_entry(commission, one["entry"], f"materials[{place}].entry"))
         if "entry" in one
-        else Picked(one["name"], document=_own_document(one["document"], by, f"materials[{place}].document"))
+        else Picked(one["name"], document=_own_document(one["document"], own, by, f"materials[{place}].document"))
         for place, one in enumerate(body.get("materials", []))
     ]
 
@@ -549,14 +555,18 @@ def _entry(commission: Commission, number: str, field: str) -> dossier.Entry:
     return entry
 
 
-def _own_document(number: str, by: Actor, field: str) -> Document:
-    foreign = ForeignDocument(field=field, number=number)
-    try:
-        document = files.by_number(number)
-    except NotFound:
-        raise foreign from None
-    if by.organisation_id is None or document.organisation_id != by.organisation_id:
-        raise foreign
+def _documents(named: Sequence[Mapping[str, str]]) -> dict[str, Document]:
+    """The files that a body names, by number, in one question."""
+    numbers = {one["document"] for one in named if "document" in one}
+    if not numbers:
+        return {}
+    return {one.number: one for one in session.scalars(select(Document).where(Document.number.in_(numbers)))}
+
+
+def _own_document(number: str, own: Mapping[str, Document], by: Actor, field: str) -> Document:
+    document = own.get(number)
+    if document is None or by.organisation_id is None or document.organisation_id != by.organisation_id:
+        raise ForeignDocument(field=field, number=number)
     return document
 
 
