@@ -141,7 +141,7 @@ def navigation(actor: Actor | None) -> Sequence[tuple[str, str, str]]:
         ]
     if actor.has(Role.AGENCY.value):
         entries += [("/commissions", "委托办理", "Commissions"), ("/desk", "机构中心", "Agency desk")]
-    if actor.has(Role.WINDOW.value, Role.APPROVER.value):
+    if actor.has(Role.WINDOW.value, Role.APPROVER.value, Role.SUPERVISOR.value, Role.AUDITOR.value):
         entries += [("/matters", "审批办件", "Matters")]
     if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value):
         entries += [("/commissions", "委托情况", "Commissions")]

@@ -357,7 +357,8 @@ def _attach(deliverable: Deliverable, file: DeliverableFile, by: Actor) -> Entry
         by=by,
         phase=commission.phase,
         item_code=commission.item.code,
-        edition=deliverable.edition,
+        # What takes an earlier document's place is told apart from it, also when another commission made that one.
+        edition=max([deliverable.edition, *(entry.edition + 1 for entry in earlier)]),
         accepted_by=deliverable.accepted_by,
         conclusion={"result": deliverable.result.value, "summary": deliverable.summary, **deliverable.conclusion},
         valid_until=deliverable.valid_until,

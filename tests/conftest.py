@@ -67,8 +67,6 @@ def app(cluster: clusters.Cluster, database: str, tmp_path_factory: pytest.TempP
         data=tmp_path_factory.mktemp("data"),
         secret_key="only for tests",
     )
-    # The same algorithm at the lowest cost: a town of people is registered for every test.
-    passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc]
     application = create_app(settings)
     application.testing = False
     with application.app_context():
@@ -168,12 +166,15 @@ def small_pdf(body: str = "content") -> bytes:
 
 
 @pytest.fixture
-def world(portal: APIFlask) -> World:
+def world(portal: APIFlask, monkeypatch: pytest.MonkeyPatch) -> World:
     """One agency that serves, one rival, a client with two projects, officers; committed."""
     town = demo.City()
     with transaction():
         demo._organisations(town)
-        demo._people(town)
+        # The same algorithm at the lowest cost: a town of people is registered for every test.
+        with monkeypatch.context() as cheaper:
+            cheaper.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+            demo._people(town)
         made = {}
         item = catalogue.by_code("ZJ-0506")
         shelf = {}

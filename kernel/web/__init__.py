@@ -85,6 +85,13 @@ def install(
     gate.install(app, config, access)
     views.install(app, config, link)
 
+    def may(endpoint: str) -> bool:
+        """Whether a page should offer the way to a route: visitors are led to sign in, others only if their cell allows."""
+        actor = current_actor()
+        return actor is None or access[endpoint].allows(actor)
+
+    app.jinja_env.globals["may"] = may
+
 
 def signed_in_actor() -> Actor:
     """The actor of a route whose cell admits no visitor."""

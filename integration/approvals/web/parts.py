@@ -213,7 +213,7 @@ def left_text(reading: Reading) -> str:
     count = abs(reading.left)
     days = "working day" if count == 1 else "working days"
     if reading.left < 0:
-        return choose(f"逾期 {count} 个工作日", f"{count} {days} over")
+        return choose(f"已超 {count} 个工作日", f"{count} {days} over")
     return choose(f"剩 {count} 个工作日", f"{count} {days} left")
 
 
