@@ -101,7 +101,6 @@ def create_app(settings: Config | None = None) -> APIFlask:
         for blueprint in package.blueprints:
             app.register_blueprint(blueprint)
     kernel_web.install(app, settings, access, link=_linker(links), navigation=navigation)
-    app.extensions["access"] = access
     app.extensions["load_reference"] = demo.city.load_reference
     for command in (
         *system_commands.commands,

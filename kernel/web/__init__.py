@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from flask import Flask, url_for
+from flask import Flask, current_app, url_for
 
 from kernel.access import PUBLIC, Cell
 from kernel.accounts import passwords
@@ -51,6 +51,7 @@ __all__ = [
     "is_api",
     "language",
     "local_path",
+    "may",
     "page_number",
     "register_authenticator",
     "see_other",
@@ -84,13 +85,15 @@ def install(
     pages.install(app, config, navigation)
     gate.install(app, config, access)
     views.install(app, config, link)
-
-    def may(endpoint: str) -> bool:
-        """Whether a page should offer the way to a route: visitors are led to sign in, others only if their cell allows."""
-        actor = current_actor()
-        return actor is None or access[endpoint].allows(actor)
-
+    app.extensions["access"] = access
     app.jinja_env.globals["may"] = may
+
+
+def may(endpoint: str) -> bool:
+    """Whether a page should offer the way to a route: visitors are led to sign in, others only if their cell allows."""
+    cell: Cell = current_app.extensions["access"][endpoint]
+    actor = current_actor()
+    return actor is None or cell.allows(actor)
 
 
 def signed_in_actor() -> Actor:

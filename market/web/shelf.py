@@ -19,7 +19,7 @@ from kernel.access import PUBLIC, Cell, Role
 from kernel.errors import Invalid, NotFound, PortalError
 from kernel.projects import Project
 from kernel.trail import Actor
-from kernel.web import bracketed, choose, current_actor, day, form_errors, language, page_number
+from kernel.web import bracketed, choose, current_actor, day, form_errors, language, may, page_number
 from kernel.web.kept import Kept
 from market import catalogue, shelf
 from market.agencies import AgencyStatus, Speciality
@@ -372,9 +372,13 @@ def _context(sizes: Sizes, errors: Sequence[PortalError] = ()) -> dict[str, Any]
         "days_text": days_text,
         "regions_text": regions_text,
         "measures": [(measure.value, measure.label(tongue), MEASURE_UNITS[measure]) for measure in Measure],
-        "with_sizes": lambda url: f"{url}?{urlencode(sizes.query)}" if sizes.query else url,
+        "with_sizes": lambda url: _with_sizes(sizes, url),
         "commission_url": _commission_url(sizes),
     }
+
+
+def _with_sizes(sizes: Sizes, url: str) -> str:
+    return f"{url}?{urlencode(sizes.query)}" if sizes.query else url
 
 
 def _commission_url(sizes: Sizes) -> Callable[[str], str]:
@@ -527,8 +531,16 @@ def _comparison(offers: Sequence[Offer], sizes: Sizes) -> list[dict[str, Any]]:
         ),
         _row(_("服务范围"), [offer.scope or "—" for offer in offers]),
         _row(_("成果"), [_("、").join(offer.item.deliverables) for offer in offers]),
-        {"label": _("服务编号"), "values": [offer.number for offer in offers]},
+        {
+            "label": _("服务编号"),
+            "values": [
+                Markup('<a href="{}">{}</a>').format(_with_sizes(sizes, f"/services/{offer.number}"), offer.number)
+                for offer in offers
+            ],
+        },
     ]
+    if not may("commissions.new"):
+        return rows
     link = _commission_url(sizes)
     buttons = [
         Markup('<a class="button compact" href="{}">{}<span class="visually-hidden"> {}</span></a>').format(
