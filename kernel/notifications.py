@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, func, select, text, update
+from sqlalchemy import ForeignKey, Index, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel import clock
@@ -75,13 +75,14 @@ def inbox(person_id: int, *, page: int = 1, size: int = 20) -> tuple[list[Notice
     return list(rows), total
 
 
+#: Asked with every page of a signed-in person, so put together once.
+_UNREAD = (
+    select(func.count()).select_from(Notice).where(Notice.person_id == bindparam("person"), Notice.read_at.is_(None))
+)
+
+
 def unread(person_id: int) -> int:
-    return (
-        session.scalar(
-            select(func.count()).select_from(Notice).where(Notice.person_id == person_id, Notice.read_at.is_(None))
-        )
-        or 0
-    )
+    return session.scalar(_UNREAD, {"person": person_id}) or 0
 
 
 def mark_read(person_id: int) -> None:
