@@ -110,4 +110,4 @@ def key(number: str, seen: Glance, by: Actor, language: str) -> Hashable | None:
     """What the body of the page depends on, or None when it must not be kept."""
     if seen.status not in STEADY:
         return None
-    return number, seen.heads, by.organisation_id, by.roles, language, clock.today()
+    return number, seen, by.organisation_id, by.roles, language, clock.today()

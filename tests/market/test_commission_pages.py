@@ -426,3 +426,34 @@ def test_every_act_has_its_words_in_both_languages(name):
     act = ACTS[name]
     assert all(all(words) for words in (act.title, act.button, act.done))
     assert name in commissions.STEPS
+
+
+def test_a_kept_page_shows_every_act_the_next_day_and_to_each_side_its_own(chain, client_as):
+    """D6: the body is kept in the process, and nothing that happened is ever missing from it."""
+    number = chain.in_service()
+    client, agency = client_as("applicant"), client_as("agency")
+
+    def read(reader, **query) -> str:
+        answer = reader.get(f"/commissions/{number}", query_string=query)
+        assert answer.status_code == 200
+        return answer.get_data(as_text=True)
+
+    assert read(client) != read(agency)
+    assert "提交成果报告" in read(agency)
+    assert "working days" in read(client, lang="en")
+    read(client, lang="zh")
+    chain.act(number, services.pause, ["提供弃渣场协议"], "缺少协议", by=chain.agency)
+    assert "提供弃渣场协议" in read(client)
+    chain.act(number, services.resume, "已提供", by=chain.client)
+    today = read(client)
+    sandbox.forward(timedelta(days=1))
+    assert read(client) != today
+    number_of = chain.deliver(number)
+    assert number_of in read(client) or "第 1 版" in read(client)
+    chain.accept(number)
+    assert "已办结" in read(agency)
+    with transaction():
+        deliverables.withdraw(chain.latest(number), "数据有误", by=chain.agency)
+    assert "数据有误" in read(client)
+    stranger = client_as("applicant2")
+    assert stranger.get(f"/commissions/{number}").status_code == 404
