@@ -74,7 +74,7 @@ def base(cluster: clusters.Cluster, worker_id: str, tmp_path_factory: pytest.Tem
         cluster.drop_database(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = find()
     assert path is not None, "no Chromium; run `make setup`"
