@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, text
 
 from app import create_app
 from integration.demo import city as demo
+from kernel import clock, sandbox, schema
 from kernel import cluster as clusters
-from kernel import schema
 from kernel.accounts import Organisation, actor_of, passwords
 from kernel.accounts.people import Person
 from kernel.accounts.sign_in import current_code
@@ -89,11 +89,12 @@ def owner_engine(cluster: clusters.Cluster, database: str):  # type: ignore[no-u
 def portal(app: APIFlask, owner_engine) -> Iterator[APIFlask]:  # type: ignore[no-untyped-def]
     """The portal with reference data only, legal time at the demo's start, and an application context."""
     session.remove()
+    clock.set_source(sandbox.legal_now)  # tests of the clock itself put their own in its place
     tables = sorted(set(Base.metadata.tables) - REFERENCE)
     with owner_engine.connect() as connection:
         connection.execute(text(f"TRUNCATE {', '.join(tables)} CASCADE"))
     with transaction():
-        demo.sandbox.start_at(demo.START)
+        sandbox.start_at(demo.START)
     session.remove()
     yield app
     session.rollback()
