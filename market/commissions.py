@@ -122,6 +122,12 @@ class FeeUnknown(Conflict):
     en = "The fee can't be computed: the project lacks its {measure_en}"
 
 
+class ListingChanged(Conflict):
+    code = "listing_changed"
+    zh = "您打开页面后，机构调整了收费或承诺时限，请按最新内容核对后再发出"
+    en = "The agency changed its fee or days after you opened the page; check them and send again"
+
+
 class AgreedFeeInvalid(Invalid):
     code = "agreed_fee_invalid"
     zh = "请填写商定的费用，且不高于上限 {ceiling}"
@@ -345,7 +351,7 @@ def choose(commission: Commission, listing: Listing, *, by: Actor) -> None:
     commission.listing = listing
     commission.agency = listing.agency
     commission.promised_working_days = listing.promised_working_days
-    commission.offered_at = None
+    commission.version += 1  # whoever confirms what they saw before is told
 
 
 def hand_in(commission: Commission, picked: Sequence[Picked]) -> None:
@@ -407,17 +413,23 @@ def offer(
     by: Actor,
     agreed_fee: int | None = None,
     expected_version: int | None = None,
+    expected_edition: int | None = None,
 ) -> None:
     """Commission the agency: fee fixed, materials complete, the agency's time to answer begins.
 
+    ``expected_edition`` is the edition of the listing that the client saw; nobody is bound to a fee they did not see.
+
     Raises:
+        ListingChanged: the agency changed fee or days since.
         workflow.MoveNotOpen, workflow.StaleVersion, listings.ListingNotInForce, recusals.MustRecuse, FeeUnknown,
         AgreedFeeInvalid, Invalids (of MaterialMissing).
     """
     workflow.check(commission, STEPS, "offer", by=by, expected_version=expected_version)
-    listing = commission.listing
+    listing = listings.for_offer(commission.listing) if commission.listing is not None else None
     if listing is None or not listings.in_force(listing):
         raise listings.ListingNotInForce
+    if expected_edition is not None and expected_edition != listing.edition:
+        raise ListingChanged
     reviewed = [m.entry for m in commission.materials if m.entry is not None]
     recusal = recusals.reason(
         listing.agency.organisation, commission.client, reviews=commission.item.technical_review, reviewed=reviewed
@@ -427,6 +439,17 @@ def offer(
     lacking: list[PortalError] = [
         MaterialMissing(field="materials", name=name) for name in missing_materials(commission)
     ]
+    for material in commission.materials:
+        standing = dossier.stand(material.entry, clock.today()) if material.entry is not None else None
+        if material.entry is not None and standing is not None and not standing.can_rely:
+            lacking.append(
+                dossier.CannotRely(
+                    field="materials",
+                    number=material.entry.number,
+                    reason=standing.reason_zh,
+                    reason_en=standing.reason_en,
+                )
+            )
     if lacking:
         raise Invalids(lacking)
     fee, computed = price(listing, commission.project, quantity=commission.quantity, agreed_fee=agreed_fee)
@@ -436,6 +459,7 @@ def offer(
     commission.listing_edition = listing.edition
     commission.promised_working_days = listing.promised_working_days
     commission.policy = policy.version
+    commission.reason = ""  # an earlier agency's refusal is not the next one's to read
     commission.offered_at = None
     workflow.step(
         commission,
@@ -485,6 +509,7 @@ def take_back(commission: Commission, *, by: Actor, expected_version: int | None
     if not may_take_back(commission):
         raise TooLateToTakeBack(minutes=take_back_minutes())
     workflow.step(commission, STEPS, "take_back", by=by, expected_version=expected_version)
+    commission.offered_at = None  # a draft is the client's alone; the trail keeps the instant
     timekeeping.end_all(commission.subject, by=by)
     tell_agency(commission, "commission.taken_back")
 
@@ -538,6 +563,7 @@ def decline(commission: Commission, reason: str, *, by: Actor, expected_version:
     """
     commission.reason = given_reason(reason)
     workflow.step(commission, STEPS, "decline", by=by, expected_version=expected_version, reason=commission.reason)
+    commission.offered_at = None
     _close_inquiries(commission)
     timekeeping.end_all(commission.subject, by=by)
     tell_client(commission, "commission.declined")
@@ -546,6 +572,7 @@ def decline(commission: Commission, reason: str, *, by: Actor, expected_version:
 def lapse(commission: Commission, *, at: datetime) -> None:
     """Nobody answered in time: the offer goes back to the client (by the system clock, at the legal instant)."""
     workflow.step(commission, STEPS, "lapse", by=trail.CLOCK, at=at)
+    commission.offered_at = None
     timekeeping.end_all(commission.subject, by=trail.CLOCK, at=at)
     tell_client(commission, "commission.lapsed", is_warning=True)
     tell_agency(commission, "commission.lapsed", is_warning=True)

@@ -20,11 +20,22 @@ from kernel.db import Keyed, WordColumn, session
 from kernel.dossier import Entry, EntryKind
 from kernel.errors import Invalid, NotFound
 from kernel.files import Document
+from kernel.projects import Project
 from kernel.timekeeping import ClockKind
 from kernel.trail import Actor
 from kernel.words import Worded
 from market.commissions import STEPS as COMMISSION_STEPS
-from market.commissions import Commission, by_agency, by_client, can_see, tell_agency, tell_client
+from market.commissions import (
+    Commission,
+    InquiryKind,
+    by_agency,
+    by_client,
+    can_see,
+    current_inquiry,
+    resume_clock,
+    tell_agency,
+    tell_client,
+)
 
 NUMBER = numbers.series("CG")
 
@@ -217,6 +228,10 @@ def submit(
         expected_version=expected_version,
         deliverable=deliverable.number,
     )
+    unanswered = current_inquiry(commission, InquiryKind.PAUSE)
+    if unanswered is not None:  # delivering shows that the work went on without the answer
+        unanswered.closed_at = moment
+        resume_clock(commission, ClockKind.SERVICE, unanswered, by)
     _to_client(commission, deliverable, by)
     tell_client(commission, "deliverable.submitted")
     return deliverable
@@ -250,6 +265,8 @@ def accept(deliverable: Deliverable, *, by: Actor, expected_version: int | None 
     """
     commission = deliverable.commission
     workflow.check(commission, COMMISSION_STEPS, "accept", by=by, expected_version=expected_version)
+    # Two commissions for one item can't both find nothing to supersede.
+    session.scalars(select(Project.id).where(Project.id == commission.project_id).with_for_update(key_share=True)).one()
     deliverable.accepted_by = f"{by.organisation} {by.person}"
     workflow.step(deliverable, STEPS, "accept", by=by)
     entries = [_attach(deliverable, file, by) for file in deliverable.files]

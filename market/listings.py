@@ -232,6 +232,16 @@ def by_number(number: str) -> Listing:
     return listing
 
 
+def for_offer(listing: Listing) -> Listing:
+    """The listing as it stands, held until the commit so that its fee can't change under an offer."""
+    return session.scalars(
+        select(Listing)
+        .where(Listing.id == listing.id)
+        .with_for_update(read=True, of=Listing)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
 def by_numbers(numbers_: list[str]) -> list[Listing]:
     """The listings of these numbers, in their order; unknown ones are left out."""
     found = {row.number: row for row in session.scalars(select(Listing).where(Listing.number.in_(numbers_)))}

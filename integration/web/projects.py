@@ -22,7 +22,7 @@ from kernel.projects import Project, ProjectClass
 from kernel.trail import Actor
 from kernel.web import act_once, form_errors, language, signed_in_actor
 from market import agencies, commissions
-from market.commissions import Commission, CommissionMaterial
+from market.commissions import Commission, CommissionMaterial, CommissionStatus
 from market.web.forms import Sheet, Words
 
 blueprint = Blueprint("projects", __name__)
@@ -83,6 +83,7 @@ def serves(project: Project, actor: Actor) -> bool:
             Commission.project_id == project.id,
             Commission.agency_id == agency.id,
             Commission.offered_at.is_not(None),
+            Commission.status.not_in((CommissionStatus.DRAFT, CommissionStatus.CANCELLED)),
         )
         .limit(1)
     ).first()

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from flask import Response, request
 from sqlalchemy import Index, delete, update
@@ -164,8 +164,18 @@ def _key(token: str) -> str:
 
 def _form_digest() -> str:
     fields = sorted((name, value) for name, value in request.form.items(multi=True) if name not in _ASIDE)
-    files = sorted((name, file.filename or "") for name, file in request.files.items(multi=True))
+    files = sorted((name, file.filename or "", _content(file.stream)) for name, file in request.files.items(multi=True))
     return _digest(json.dumps([fields, files]).encode())
+
+
+def _content(stream: IO[bytes]) -> str:
+    """A corrected file under the same name is another request."""
+    found = hashlib.sha256()
+    stream.seek(0)
+    while part := stream.read(1 << 20):
+        found.update(part)
+    stream.seek(0)
+    return found.hexdigest()
 
 
 def _body_digest() -> str:

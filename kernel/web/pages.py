@@ -99,7 +99,7 @@ def local_path(target: str | None) -> str | None:
 def page_number() -> int:
     """``?page=`` within reason; 1 for whatever is no page."""
     asked = request.args.get("page", "1")
-    return min(int(asked), 100_000) if asked.isascii() and asked.isdigit() and int(asked[:7]) > 0 else 1
+    return min(int(asked[:7]), 100_000) if asked.isascii() and asked.isdigit() and int(asked[:7]) > 0 else 1
 
 
 def act_token() -> str:

@@ -186,7 +186,9 @@ def agreed_fee(text: str) -> int | None:
 
 def _offer(commission: Commission, sheet: Sheet, by: Actor, version: int) -> None:
     fee = agreed_fee(sheet.text("agreed_fee")) if is_negotiable(commission) else None
-    commissions.offer(commission, by=by, agreed_fee=fee, expected_version=version)
+    seen = sheet.text("edition")
+    edition = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None
+    commissions.offer(commission, by=by, agreed_fee=fee, expected_version=version, expected_edition=edition)
 
 
 def _take_back_explain(commission: Commission) -> list[Words]:

@@ -224,6 +224,8 @@ def download(form: str) -> Response:
 def new() -> Response | tuple[str, int] | str:
     actor = signed_in_actor()
     listing = listings.by_number(request.values.get("listing", ""))
+    if listing.status == listings.ListingStatus.DRAFT:
+        raise NotFound
     draft = _replaced(actor)
     if request.method == "GET":
         if not listings.in_force(listing):
@@ -240,7 +242,9 @@ def new() -> Response | tuple[str, int] | str:
 
     def act() -> str:
         found = listings.by_number(listing.number)
-        replaced = commissions.find(draft.number, by=actor, lock=True) if draft else None
+        replaces = request.values.get("draft")
+        # Refused once it was sent, or the change would silently become a second commission.
+        replaced = _draft(replaces, actor, lock=True) if replaces else None
         placed = ordering.place(found, sheet, by=actor, replaces=replaced)
         fee = sheet.text("agreed_fee").strip() or None
         return url_for("commissions.act", number=placed.number, action="offer", agreed_fee=fee)
@@ -463,7 +467,9 @@ def act_page(number: str, action: str) -> Response | tuple[str, int] | str:
 
     def perform() -> str:
         locked = commissions.find(number, by=actor, lock=True)
-        act.perform(locked, sheet, actor, int(version) if version.isascii() and version.isdigit() else -1)
+        act.perform(
+            locked, sheet, actor, int(version) if version.isascii() and version.isdigit() and len(version) < 10 else -1
+        )
         return url_for("commissions.show", number=number)
 
     try:

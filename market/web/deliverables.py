@@ -59,7 +59,7 @@ def withdraw(number: str) -> Response | tuple[str, int] | str:
             deliverables.find(number, by=actor, lock=True),
             request.form.get("reason", ""),
             by=actor,
-            expected_version=int(version) if version.isascii() and version.isdigit() else -1,
+            expected_version=int(version) if version.isascii() and version.isdigit() and len(version) < 10 else -1,
         )
         return url_for("deliverables.show", number=number)
 

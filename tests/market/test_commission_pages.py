@@ -392,7 +392,7 @@ def test_the_clock_box_says_why_and_marks_no_internal_key(client_as, chain):
     assert "如今日恢复计时" in text
     assert "待委托人配合（第 1 次）" in text
     assert "pause:1" not in text
-    assert "001 §9.3" in text
+    assert "第 9.3 条" in text
 
 
 def test_every_page_of_a_commission_speaks_english_too(client_as, chain):
@@ -458,3 +458,19 @@ def test_a_kept_page_shows_every_act_the_next_day_and_to_each_side_its_own(chain
     assert "数据有误" in read(client)
     stranger = client_as("applicant2")
     assert stranger.get(f"/commissions/{number}").status_code == 404
+
+
+def test_a_corrected_file_under_the_same_name_is_not_dropped_in_silence(chain, client_as):
+    """Goal 12: the same form again is led to the same place, but with other content it is told."""
+    number = chain.in_service()
+    agency = client_as("agency")
+    url = f"/commissions/{number}/deliver"
+    sent = hidden(agency.get(url).get_data(as_text=True)) | {"result": "passed", "summary": "可行", "promise": "1"}
+
+    def send(content: bytes):
+        return agency.post(url, data=sent | {"files": [upload("report.pdf", content)]})
+
+    assert send(pdf("one")).status_code == 303
+    assert send(pdf("one")).status_code == 303
+    assert send(pdf("corrected")).status_code == 409
+    assert len(deliverables.of_commission(chain.find(number))) == 1

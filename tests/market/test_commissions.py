@@ -444,3 +444,43 @@ def test_fees_of_other_kinds_are_kept_to_the_fen(chain):
     commission = chain.find(chain.offered())
     assert commission.fee == fees.quote(rule, commissions.figures_of(commission.project)).amount == 291_666
     assert isinstance(commission, Commission)
+
+
+def test_nobody_is_bound_to_a_fee_they_did_not_see(chain):
+    """A3: the agency reprices between the confirm page and its button."""
+    number = chain.drafted()
+    listing = listings.by_number(chain.world.listing.number)
+    seen = listing.edition
+    with transaction():
+        listings.reprice(
+            listings.by_number(listing.number),
+            FeeRule(FeeKind.FIXED, amount=99_900_000),
+            promised_working_days=10,
+            by=chain.agency,
+        )
+    with pytest.raises(commissions.ListingChanged):
+        chain.act(number, commissions.offer, by=chain.client, expected_edition=seen)
+    assert chain.find(number).status == CommissionStatus.DRAFT
+    chain.act(number, commissions.offer, by=chain.client, expected_edition=seen + 1)
+    assert chain.find(number).fee == 99_900_000
+
+
+def test_a_colleagues_other_choice_makes_the_confirm_page_stale(chain):
+    number = chain.offered()
+    chain.act(number, commissions.decline, "近期任务已满", by=chain.agency)
+    version = chain.find(number).version
+    with transaction():
+        other = listings.by_number(chain.world.listing2.number)
+        commissions.choose(chain.find(number, lock=True), other, by=chain.client)
+    with pytest.raises(workflow.StaleVersion):
+        chain.act(number, commissions.offer, by=chain.client, expected_version=version)
+
+
+def test_an_agency_that_declined_sees_the_draft_no_more(chain):
+    """E3: neither the page nor the list."""
+    number = chain.offered()
+    chain.act(number, commissions.decline, "近期任务已满", by=chain.agency)
+    with pytest.raises(NotFound):
+        commissions.find(number, by=chain.agency)
+    assert commissions.of_organisation(chain.agency) == []
+    assert [act.act for act in trail.of(f"commission:{number}")][-1] == "commission.declined"

@@ -14,7 +14,7 @@ from kernel.clock import Light, Unit
 from kernel.db import session, transaction
 from kernel.policies import current
 from kernel.timekeeping import ClockKind, StoredClock
-from market import commissions, services
+from market import commissions, deliverables, services
 from market.commissions import CommissionStatus
 from market.web import progress
 
@@ -181,3 +181,16 @@ def test_amber_and_red_are_each_told_once_to_both_sides(chain):
         told, _total = notifications.inbox(actor.person_id)
         assert [notice.act for notice in told][:2] == ["commission.light.red", "commission.light.amber"]
         assert told[0].is_warning
+
+
+def test_delivering_without_the_clients_answer_ends_the_pause(chain):
+    """The clock would otherwise stand still for ever after a return."""
+    number = chain.in_service()
+    chain.act(number, services.pause, ["提供弃渣场协议"], "缺少协议", by=chain.agency)
+    chain.deliver(number)
+    with transaction():
+        chain.find(number, lock=True)
+        deliverables.return_for_revision(chain.latest(number), ["补图"], by=chain.client)
+    commission = chain.find(number)
+    assert all(inquiry.closed_at is not None for inquiry in commission.inquiries)
+    assert timekeeping.reading(services.service_clock(commission)).light == Light.GREEN

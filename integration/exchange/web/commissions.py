@@ -72,6 +72,7 @@ def commission_json(commission: Commission, actor: Actor, *, may_act: bool, lang
     """A commission as its two sides see it; ``moves`` are the actions open to ``actor`` now."""
     agency, listing = commission.agency, commission.listing
     has_begun = commission.in_service_at is not None
+    is_agency = commissions.by_agency(commission, actor)
     open_extension = services.open_extension(commission) if has_begun else None
     return {
         "number": commission.number,
@@ -121,6 +122,8 @@ def commission_json(commission: Commission, actor: Actor, *, may_act: bool, lang
                 "closed_at": instant(one.closed_at),
             }
             for one in commission.inquiries
+            # What passed with an earlier agency is not the present one's to read.
+            if not is_agency or commission.offered_at is None or one.opened_at >= commission.offered_at
         ],
         "extension": None
         if open_extension is None
@@ -334,7 +337,8 @@ def _offer(commission: Commission, body: JsonObject, by: Actor, version: int | N
     if "listing" in body:
         commissions.choose(commission, _listing(body["listing"]), by=by)
     commissions.hand_in(commission, _picked(commission, body, by))
-    commissions.offer(commission, by=by, agreed_fee=body.get("agreed_fee"), expected_version=version)
+    # The version was checked under the lock; choosing another listing counts it up.
+    commissions.offer(commission, by=by, agreed_fee=body.get("agreed_fee"))
 
 
 def _supply(commission: Commission, body: JsonObject, by: Actor, version: int | None) -> None:

@@ -79,6 +79,7 @@ def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
             _C.c.agency_id == _A.c.id,
             _A.c.organisation_id == bindparam("organisation"),
             _C.c.offered_at.is_not(None),
+            _C.c.status.not_in(("draft", "cancelled")),
         )
     project = (
         select(
