@@ -18,7 +18,7 @@ from kernel import clock, dossier, money, notifications, numbers, policies, time
 from kernel.access import Role
 from kernel.accounts import Organisation
 from kernel.clock import Unit
-from kernel.db import Keyed, WordColumn, session
+from kernel.db import HISTORY, Keyed, WordColumn, session
 from kernel.dossier import Entry
 from kernel.errors import Conflict, Invalid, Invalids, NotFound, PortalError
 from kernel.files import Document
@@ -204,7 +204,7 @@ class CommissionMaterial(Keyed):
     added_at: Mapped[datetime]
     entry: Mapped[Entry | None] = relationship(lazy="joined")
     document: Mapped[Document] = relationship(lazy="joined")
-    __table_args__ = (Index("ix_commission_materials_commission", "commission_id"),)
+    __table_args__ = (Index("ix_commission_materials_commission", "commission_id"), HISTORY)
 
 
 class Inquiry(Keyed):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, lazyload, mapped_column, relationship
 
 from kernel import clock, dossier, files, numbers, policies, projects, seals, timekeeping, trail, workflow
 from kernel.clock import Unit
-from kernel.db import Keyed, WordColumn, session
+from kernel.db import HISTORY, Keyed, WordColumn, session
 from kernel.dossier import Entry, EntryKind
 from kernel.errors import Invalid, NotFound
 from kernel.files import Document
@@ -134,6 +134,7 @@ class DeliverableFile(Keyed):
     sha256: Mapped[str]
     signatures: Mapped[list[Any]]
     document: Mapped[Document] = relationship(lazy="joined")
+    __table_args__ = (HISTORY,)
 
 
 def _client(deliverable: Deliverable, actor: Actor) -> bool:

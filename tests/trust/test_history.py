@@ -24,8 +24,10 @@ from kernel.trail import SYSTEM, Break
 #: Every table whose rows are facts that happened. A table that joins or leaves is written down here by hand.
 HISTORY = {
     "clock_events",
+    "commission_materials",
     "decision_evidence",
     "decisions",
+    "deliverable_files",
     "documents",
     "dossier_uses",
     "fee_changes",
