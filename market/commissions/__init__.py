@@ -1,0 +1,141 @@
+"""Commissions: somebody needs a service for a project and chooses an agency (001 §9.2, life-cycles §2, A5, A8, A10).
+
+Read :mod:`~market.commissions.life` first: it is the one table of a commission's life. The verbs up to 接受委托 are
+here; what follows is in :mod:`market.services` and :mod:`market.deliverables`.
+"""
+
+from market.commissions.drafting import (
+    Picked,
+    choose,
+    draft,
+    figures_of,
+    hand_in,
+    missing_materials,
+    price,
+)
+from market.commissions.faults import (
+    AgreedFeeInvalid,
+    FeeUnknown,
+    InquiryOpen,
+    ListingChanged,
+    MaterialMissing,
+    NotYourProject,
+    PointsMissing,
+    ReasonMissing,
+    TooLateToTakeBack,
+)
+from market.commissions.inquiries import (
+    close_inquiry,
+    current_inquiry,
+    given_reason,
+    open_inquiry,
+    pause_clock,
+    resume_clock,
+)
+from market.commissions.life import (
+    STEPS,
+    by_agency,
+    by_client,
+    by_clock,
+    by_either,
+    can_see,
+    is_visible,
+    may_take_back,
+    moves,
+    take_back_minutes,
+)
+from market.commissions.offering import (
+    cancel,
+    decline,
+    lapse,
+    offer,
+    request_materials,
+    supply_materials,
+    take_back,
+    take_on,
+    terminate,
+)
+from market.commissions.questions import (
+    find,
+    may_read_material,
+    of_organisation,
+    of_project,
+)
+from market.commissions.reactions import (
+    lapse_offers_of,
+    on_red,
+    tell_both_sides,
+)
+from market.commissions.records import (
+    NUMBER,
+    Commission,
+    CommissionMaterial,
+    CommissionStatus,
+    Inquiry,
+    InquiryKind,
+    Route,
+)
+from market.commissions.telling import (
+    tell_agency,
+    tell_client,
+)
+
+__all__ = [
+    "NUMBER",
+    "STEPS",
+    "AgreedFeeInvalid",
+    "Commission",
+    "CommissionMaterial",
+    "CommissionStatus",
+    "FeeUnknown",
+    "Inquiry",
+    "InquiryKind",
+    "InquiryOpen",
+    "ListingChanged",
+    "MaterialMissing",
+    "NotYourProject",
+    "Picked",
+    "PointsMissing",
+    "ReasonMissing",
+    "Route",
+    "TooLateToTakeBack",
+    "by_agency",
+    "by_client",
+    "by_clock",
+    "by_either",
+    "can_see",
+    "cancel",
+    "choose",
+    "close_inquiry",
+    "current_inquiry",
+    "decline",
+    "draft",
+    "figures_of",
+    "find",
+    "given_reason",
+    "hand_in",
+    "is_visible",
+    "lapse",
+    "lapse_offers_of",
+    "may_read_material",
+    "may_take_back",
+    "missing_materials",
+    "moves",
+    "of_organisation",
+    "of_project",
+    "offer",
+    "on_red",
+    "open_inquiry",
+    "pause_clock",
+    "price",
+    "request_materials",
+    "resume_clock",
+    "supply_materials",
+    "take_back",
+    "take_back_minutes",
+    "take_on",
+    "tell_agency",
+    "tell_both_sides",
+    "tell_client",
+    "terminate",
+]

@@ -1,0 +1,136 @@
+"""The life of a commission: its acts, who may do them, and the one table of steps (life-cycles §2)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from kernel import clock, policies, timekeeping, trail, workflow
+from kernel.access import Role
+from kernel.trail import Actor
+from market.commissions.records import Commission, CommissionStatus, InquiryKind
+
+trail.name_acts(
+    {
+        "commission.drafted": ("填写委托", "Commission drafted"),
+        "commission.offered": ("服务委托", "Commission offered"),
+        "commission.taken_back": ("撤回委托", "Offer taken back"),
+        "commission.materials_requested": ("一次性告知补齐材料", "Materials requested"),
+        "commission.materials_supplied": ("补齐材料", "Materials supplied"),
+        "commission.declined": ("不接受委托", "Commission declined"),
+        "commission.lapsed": ("逾期未答复，委托退回", "No answer in time, offer lapsed"),
+        "commission.taken_on": ("接受委托", "Commission taken on"),
+        "commission.cancelled": ("取消委托", "Commission cancelled"),
+        "commission.terminated": ("终止服务", "Service terminated"),
+        "service.started": ("开始受理服务", "Service started"),
+        "service.paused": ("暂停计时", "Service paused"),
+        "service.resumed": ("恢复计时", "Service resumed"),
+        "service.extension_proposed": ("申请延长时限", "Extension proposed"),
+        "service.extended": ("同意延长时限", "Extension agreed"),
+        "service.extension_refused": ("不同意延长时限", "Extension refused"),
+        "service.delivered": ("提交成果报告", "Deliverable handed in"),
+        "service.returned": ("退回修改，恢复计时", "Returned, clock goes on"),
+        "service.finished": ("服务办结", "Service finished"),
+    }
+)
+timekeeping.declare("commission", "委托", "Commission")
+
+
+# Who may do what: predicates named as the life-cycle table names the parties.
+
+
+def by_client(commission: Commission, actor: Actor) -> bool:
+    return actor.organisation_id == commission.client_id and actor.has(
+        Role.APPLICANT.value, Role.AUTHORITY.value, Role.ASSISTANT.value
+    )
+
+
+def by_agency(commission: Commission, actor: Actor) -> bool:
+    return (
+        commission.agency is not None
+        and actor.organisation_id == commission.agency.organisation_id
+        and actor.has(Role.AGENCY.value)
+    )
+
+
+def by_either(commission: Commission, actor: Actor) -> bool:
+    return by_client(commission, actor) or by_agency(commission, actor)
+
+
+def by_clock(commission: Commission, actor: Actor) -> bool:
+    return actor.has("clock")
+
+
+#: The whole life, one row a move (life-cycles §2; the bidding routes add theirs).
+STEPS: workflow.Steps = {
+    "offer": workflow.Step(("draft",), "offered", "commission.offered", by_client),
+    "take_back": workflow.Step(("offered",), "draft", "commission.taken_back", by_client),
+    "request_materials": workflow.Step(("offered",), None, "commission.materials_requested", by_agency),
+    "supply_materials": workflow.Step(("offered",), None, "commission.materials_supplied", by_client),
+    "decline": workflow.Step(("offered",), "draft", "commission.declined", by_agency),
+    "lapse": workflow.Step(("offered",), "draft", "commission.lapsed", by_clock),
+    "take_on": workflow.Step(("offered",), "taken_on", "commission.taken_on", by_agency),
+    "start": workflow.Step(("taken_on",), "in_service", "service.started", by_agency),
+    "pause": workflow.Step(("in_service",), None, "service.paused", by_agency),
+    "resume": workflow.Step(("in_service",), None, "service.resumed", by_client),
+    "propose_extension": workflow.Step(("in_service",), None, "service.extension_proposed", by_agency),
+    "agree_extension": workflow.Step(("in_service",), None, "service.extended", by_client),
+    "refuse_extension": workflow.Step(("in_service",), None, "service.extension_refused", by_client),
+    "deliver": workflow.Step(("in_service",), "delivered", "service.delivered", by_agency),
+    "return": workflow.Step(("delivered",), "in_service", "service.returned", by_client),
+    "accept": workflow.Step(("delivered",), "finished", "service.finished", by_client),
+    "terminate": workflow.Step(("in_service", "delivered"), "terminated", "commission.terminated", by_either),
+    "cancel": workflow.Step(("draft", "offered"), "cancelled", "commission.cancelled", by_client),
+}
+
+
+def may_take_back(commission: Commission) -> bool:
+    """Within the minutes of the policy, and the agency has not acted."""
+    return (
+        commission.status == CommissionStatus.OFFERED
+        and commission.offered_at is not None
+        and not any(inquiry.opened_at >= commission.offered_at for inquiry in commission.inquiries)
+        and clock.now() < commission.offered_at + timedelta(minutes=take_back_minutes())
+    )
+
+
+def take_back_minutes() -> int:
+    return int(policies.current("agency_response").values["take_back_minutes"])
+
+
+def moves(commission: Commission, by: Actor) -> list[str]:
+    """The actions open to ``by`` now: the table's, less those whose own condition does not hold."""
+    open_ones = workflow.moves(commission, STEPS, by)
+    asked = {inquiry.kind for inquiry in commission.inquiries if inquiry.closed_at is None}
+    closed = set()
+    if not may_take_back(commission):
+        closed.add("take_back")
+    if InquiryKind.MATERIALS in asked:
+        closed |= {"request_materials", "take_on"}
+    else:
+        closed.add("supply_materials")
+    closed |= {"pause"} if InquiryKind.PAUSE in asked else {"resume"}
+    return [name for name in open_ones if name not in closed]
+
+
+def can_see(commission: Commission, actor: Actor) -> bool:
+    """See :func:`is_visible`."""
+    agency = commission.agency.organisation_id if commission.agency is not None else None
+    return is_visible(commission.client_id, agency, commission.offered_at, commission.status, actor)
+
+
+def is_visible(
+    client_id: int,
+    agency_organisation_id: int | None,
+    offered_at: datetime | None,
+    status: CommissionStatus,
+    actor: Actor,
+) -> bool:
+    """The two sides; the agency only once the offer was made; supervisors and auditors."""
+    if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value) or actor.organisation_id == client_id:
+        return True
+    return (
+        agency_organisation_id is not None
+        and actor.organisation_id == agency_organisation_id
+        and offered_at is not None
+        and status != CommissionStatus.DRAFT
+    )

@@ -1,0 +1,222 @@
+"""From the offer to 接受委托, and the ways out of a commission (001 §9.2–9.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from kernel import clock, dossier, policies, timekeeping, trail, workflow
+from kernel.clock import Unit
+from kernel.errors import Invalids, PortalError
+from kernel.timekeeping import ClockKind
+from kernel.trail import Actor
+from market import listings, recusals
+from market.agencies import AgencyStatus, AgencySuspended
+from market.commissions.drafting import Picked, hand_in, missing_materials, price
+from market.commissions.faults import InquiryOpen, ListingChanged, MaterialMissing, TooLateToTakeBack
+from market.commissions.inquiries import (
+    close_inquiries,
+    close_inquiry,
+    current_inquiry,
+    given_reason,
+    open_inquiry,
+    pause_clock,
+    resume_clock,
+)
+from market.commissions.life import STEPS, may_take_back, take_back_minutes
+from market.commissions.records import Commission, CommissionStatus, InquiryKind
+from market.commissions.telling import tell_agency, tell_client
+
+
+def offer(
+    commission: Commission,
+    *,
+    by: Actor,
+    agreed_fee: int | None = None,
+    expected_version: int | None = None,
+    expected_edition: int | None = None,
+) -> None:
+    """Commission the agency: fee fixed, materials complete, the agency's time to answer begins.
+
+    ``expected_edition`` is the edition of the listing that the client saw; nobody is bound to a fee they did not see.
+
+    Raises:
+        ListingChanged: the agency changed fee or days since.
+        workflow.MoveNotOpen, workflow.StaleVersion, listings.ListingNotInForce, recusals.MustRecuse, FeeUnknown,
+        AgreedFeeInvalid, Invalids (of MaterialMissing).
+    """
+    workflow.check(commission, STEPS, "offer", by=by, expected_version=expected_version)
+    listing = listings.for_offer(commission.listing) if commission.listing is not None else None
+    if listing is None or not listings.in_force(listing):
+        raise listings.ListingNotInForce
+    if expected_edition is not None and expected_edition != listing.edition:
+        raise ListingChanged
+    reviewed = [m.entry for m in commission.materials if m.entry is not None]
+    recusal = recusals.reason(
+        listing.agency.organisation, commission.client, reviews=commission.item.technical_review, reviewed=reviewed
+    )
+    if recusal is not None:
+        raise recusals.MustRecuse(reason_zh=recusal.zh, reason_en=recusal.en)
+    lacking: list[PortalError] = [
+        MaterialMissing(field="materials", name=name) for name in missing_materials(commission)
+    ]
+    for material in commission.materials:
+        standing = dossier.stand(material.entry, clock.today()) if material.entry is not None else None
+        if material.entry is not None and standing is not None and not standing.can_rely:
+            lacking.append(
+                dossier.CannotRely(
+                    field="materials",
+                    number=material.entry.number,
+                    reason=standing.reason_zh,
+                    reason_en=standing.reason_en,
+                )
+            )
+    if lacking:
+        raise Invalids(lacking)
+    fee, computed = price(listing, commission.project, quantity=commission.quantity, agreed_fee=agreed_fee)
+    policy = policies.current("agency_response")
+    commission.fee = fee
+    commission.quote = [{"zh": line.zh, "en": line.en, "amount": line.amount} for line in computed.lines]
+    commission.listing_edition = listing.edition
+    commission.promised_working_days = listing.promised_working_days
+    commission.policy = policy.version
+    commission.reason = ""  # an earlier agency's refusal is not the next one's to read
+    commission.offered_at = None
+    workflow.step(
+        commission,
+        STEPS,
+        "offer",
+        by=by,
+        expected_version=expected_version,
+        agency=listing.agency.name,
+        fee=fee,
+        listing=listing.number,
+        edition=listing.edition,
+        materials=[{"name": m.name, "sha256": m.sha256} for m in commission.materials],
+    )
+    timekeeping.start(
+        commission.subject,
+        ClockKind.AGENCY_RESPONSE,
+        unit=Unit.WORKING_DAY,
+        limit=int(policy.values["working_days"]),
+        warn=int(policy.values["warn"]),
+        policy=policy,
+        by=by,
+    )
+    tell_agency(commission, "commission.offered")
+
+
+def take_back(commission: Commission, *, by: Actor, expected_version: int | None = None) -> None:
+    """Undo an offer within ten minutes, as long as the agency has not acted.
+
+    Raises:
+        TooLateToTakeBack.
+    """
+    workflow.check(commission, STEPS, "take_back", by=by, expected_version=expected_version)
+    if not may_take_back(commission):
+        raise TooLateToTakeBack(minutes=take_back_minutes())
+    workflow.step(commission, STEPS, "take_back", by=by, expected_version=expected_version)
+    commission.offered_at = None  # a draft is the client's alone; the trail keeps the instant
+    timekeeping.end_all(commission.subject, by=by)
+    tell_agency(commission, "commission.taken_back")
+
+
+def request_materials(
+    commission: Commission, points: Sequence[str], *, by: Actor, expected_version: int | None = None
+) -> None:
+    """Ask once, for everything that is missing; the agency's time to answer stands still meanwhile.
+
+    Raises:
+        PointsMissing, InquiryOpen.
+    """
+    workflow.check(commission, STEPS, "request_materials", by=by, expected_version=expected_version)
+    inquiry = open_inquiry(commission, InquiryKind.MATERIALS, points)
+    workflow.step(
+        commission, STEPS, "request_materials", by=by, expected_version=expected_version, points=inquiry.points
+    )
+    pause_clock(commission, ClockKind.AGENCY_RESPONSE, inquiry, by)
+    tell_client(commission, "commission.materials_requested")
+
+
+def supply_materials(
+    commission: Commission,
+    picked: Sequence[Picked],
+    *,
+    by: Actor,
+    answer: str = "",
+    expected_version: int | None = None,
+) -> None:
+    """Answer the agency's notice."""
+    workflow.check(commission, STEPS, "supply_materials", by=by, expected_version=expected_version)
+    inquiry = close_inquiry(commission, InquiryKind.MATERIALS, answer)
+    hand_in(commission, picked)
+    workflow.step(
+        commission,
+        STEPS,
+        "supply_materials",
+        by=by,
+        expected_version=expected_version,
+        materials=[one.name for one in picked],
+    )
+    resume_clock(commission, ClockKind.AGENCY_RESPONSE, inquiry, by)
+    tell_agency(commission, "commission.materials_supplied")
+
+
+def decline(commission: Commission, reason: str, *, by: Actor, expected_version: int | None = None) -> None:
+    """The agency says no, with its reason; the draft goes back to the client, who may choose another.
+
+    Raises:
+        ReasonMissing.
+    """
+    commission.reason = given_reason(reason)
+    workflow.step(commission, STEPS, "decline", by=by, expected_version=expected_version, reason=commission.reason)
+    commission.offered_at = None
+    close_inquiries(commission)
+    timekeeping.end_all(commission.subject, by=by)
+    tell_client(commission, "commission.declined")
+
+
+def lapse(commission: Commission, *, at: datetime) -> None:
+    """Nobody answered in time: the offer goes back to the client (by the system clock, at the legal instant)."""
+    workflow.step(commission, STEPS, "lapse", by=trail.CLOCK, at=at)
+    commission.offered_at = None
+    timekeeping.end_all(commission.subject, by=trail.CLOCK, at=at)
+    tell_client(commission, "commission.lapsed", is_warning=True)
+    tell_agency(commission, "commission.lapsed", is_warning=True)
+
+
+def take_on(commission: Commission, *, by: Actor, expected_version: int | None = None) -> None:
+    """接受委托: the agency has checked the materials and takes the commission on (001 §9.3).
+
+    Raises:
+        InquiryOpen: a request for materials is unanswered. agencies.AgencySuspended.
+    """
+    workflow.check(commission, STEPS, "take_on", by=by, expected_version=expected_version)
+    if current_inquiry(commission, InquiryKind.MATERIALS) is not None:
+        raise InquiryOpen
+    if commission.agency is None or commission.agency.status != AgencyStatus.ADMITTED:
+        raise AgencySuspended
+    workflow.step(commission, STEPS, "take_on", by=by, expected_version=expected_version)
+    timekeeping.end_all(commission.subject, by=by)
+    tell_client(commission, "commission.taken_on")
+
+
+def cancel(commission: Commission, reason: str, *, by: Actor, expected_version: int | None = None) -> None:
+    """The client gives the commission up before the agency took it on."""
+    was_offered = commission.status == CommissionStatus.OFFERED
+    commission.reason = reason.strip()
+    workflow.step(commission, STEPS, "cancel", by=by, expected_version=expected_version, reason=commission.reason)
+    close_inquiries(commission)
+    timekeeping.end_all(commission.subject, by=by)
+    if was_offered:
+        tell_agency(commission, "commission.cancelled")
+
+
+def terminate(commission: Commission, reason: str, *, by: Actor, expected_version: int | None = None) -> None:
+    """Either side ends a running service, with its reason; what was stamped stays stamped."""
+    commission.reason = given_reason(reason)
+    workflow.step(commission, STEPS, "terminate", by=by, expected_version=expected_version, reason=commission.reason)
+    close_inquiries(commission)
+    timekeeping.end_all(commission.subject, by=by)
+    tell_client(commission, "commission.terminated", is_warning=True)
+    tell_agency(commission, "commission.terminated", is_warning=True)
