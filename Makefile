@@ -37,7 +37,7 @@ lint: ## 检查代码格式、类型和分层 | Check style, types and layers
 	$(BIN)/lint-imports
 
 story: ## 通过 HTTP 演示完整业务链 | Play the whole chain over HTTP
-	@sh tools/setup.sh runtime
+	@sh tools/setup.sh development
 	@exec $(BIN)/flask story
 
 bench: ## 性能测量，结果写入 bench/results.json | Measure speed, written to bench/results.json

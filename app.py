@@ -18,15 +18,33 @@ import kernel.web as kernel_web
 import market.web as market_web
 from integration import commands, demo, story
 from integration.approvals import decisions, matters
-from kernel import clock, config, dossier, files, jobs, sandbox, search, timekeeping, trail
+from kernel import clock, config, dossier, files, jobs, sandbox, sealing, search, timekeeping, trail
 from kernel.access import Cell, Role
 from kernel.config import Config
 from kernel.database import Database
 from kernel.db import db
 from kernel.trail import Actor, Subscriber
 from kernel.web import documentation, system_commands
-from market import catalogue, commissions, deliverables, listings, shelf
+from market import (
+    awards,
+    bidding,
+    calls,
+    catalogue,
+    commissions,
+    contracts,
+    custody,
+    deliverables,
+    drawing,
+    listings,
+    notices,
+    objections,
+    requests,
+    rounds,
+    shelf,
+    signals,
+)
 
+_NOUNS = (awards, bidding, custody, drawing, notices, requests)
 PAGES = (kernel_web, market_web, approvals_web, exchange_web, integration_web)
 
 #: Act → what it sets off in the same transaction, in this order. Printed by `flask docs check` and compared with docs.
@@ -39,7 +57,22 @@ SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
     "agency.left": (listings.reindex_agency, commissions.lapse_offers_of),
     "catalogue.imported": (shelf.reindex_items,),
     "commission.light.amber": (commissions.tell_both_sides,),
-    "commission.light.red": (commissions.on_red,),
+    "commission.light.red": (commissions.on_red, awards.on_red),
+    "commission.published": (bidding.on_published,),
+    "commission.amended": (bidding.on_amended,),
+    "commission.extended": (bidding.on_extended,),
+    "bidding.closed": (bidding.on_closed,),
+    "call.failed": (bidding.on_ended, rounds.on_call_ended),
+    "commission.cancelled": (bidding.on_ended, rounds.on_call_ended, objections.on_cancelled, awards.on_cancelled),
+    "commission.taken_on": (contracts.on_taken_on,),
+    "bids.opened": (rounds.on_opened, awards.on_opened, signals.on_opened),
+    "auction.finished": (awards.on_rounds_ended,),
+    "award.published": (signals.on_opened,),
+    "award.refused": (awards.on_given_back,),
+    "award.lapsed": (awards.on_given_back,),
+    "draw.drawn": (awards.on_drawn,),
+    "objection.light.amber": (objections.tell_of_light,),
+    "objection.light.red": (objections.tell_of_light,),
     "matter.light.amber": (matters.tell_department,),
     "matter.light.red": (matters.tell_department,),
     "document.superseded": (dossier.tell_those_who_relied,),
@@ -50,6 +83,10 @@ SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
 #: What can fall due, merged by legal instant by the one due-loop.
 DUE = (
     jobs.Source("document.validity", dossier.due_to_expire, dossier.act_on_expiry),
+    jobs.Source("call.closing", calls.due, calls.act_on_due),
+    jobs.Source("auction.stage", rounds.due, rounds.act_on_due),
+    jobs.Source("draw.urging", drawing.due, drawing.act_on_due),
+    jobs.Source("signals.scan", signals.due, signals.act_on_due),
     jobs.Source("clock.edge", timekeeping.due, timekeeping.act_on_edge),
 )
 
@@ -78,10 +115,15 @@ def create_app(settings: Config | None = None) -> APIFlask:
     db.init_app(app)
     clock.set_source(sandbox.legal_now if settings.sandbox else None)
     files.configure(settings.files_folder, settings.upload_limit)
+    sealing.configure(settings.data)
+    custody.configure(settings.data / "call_keys")
     for reader in (
         shelf.may_read_certificate,
         commissions.may_read_material,
+        contracts.may_read,
         deliverables.may_read,
+        calls.may_read,
+        bidding.may_read,
         decisions.may_read,
     ):
         files.register_reader(reader)
@@ -129,6 +171,7 @@ def navigation(actor: Actor | None) -> Sequence[tuple[str, str, str]]:
         ("/services", "服务超市", "Services"),
         ("/agencies", "中介机构", "Agencies"),
         ("/items", "服务事项", "Service items"),
+        ("/calls", "采购公告", "Calls for bids"),
     ]
     if actor is None:
         return entries
@@ -136,14 +179,25 @@ def navigation(actor: Actor | None) -> Sequence[tuple[str, str, str]]:
         entries += [
             ("/projects", "我的项目", "My projects"),
             ("/commissions", "我的委托", "My commissions"),
+            ("/needs", "采购需求", "Needs"),
+            ("/requests", "政府付费申请", "Government-paid"),
             ("/matters", "我的申报", "My applications"),
+        ]
+    if actor.has(Role.AUTHORITY.value):
+        entries += [
+            ("/requests", "政府付费申请", "Government-paid"),
+            ("/needs", "采购需求", "Needs"),
+            ("/commissions", "本单位委托", "Commissions"),
         ]
     if actor.has(Role.AGENCY.value):
         entries += [("/commissions", "委托办理", "Commissions"), ("/desk", "机构中心", "Agency desk")]
     if actor.has(Role.WINDOW.value, Role.APPROVER.value, Role.SUPERVISOR.value, Role.AUDITOR.value):
         entries += [("/matters", "审批办件", "Matters")]
     if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value):
-        entries += [("/commissions", "委托情况", "Commissions")]
+        entries += [("/commissions", "委托情况", "Commissions"), ("/signals", "行为线索", "Conduct signals")]
+        entries += [("/requests", "政府付费申请", "Government-paid")]
+    if actor.has(Role.OPERATOR.value):
+        entries += [("/admin/policies", "采购方式规则", "Rules of routes"), ("/admin/outages", "故障公告", "Outages")]
     return entries
 
 

@@ -107,8 +107,10 @@ class _Line:
         raise WrongAnswer(f"{asked} answered {status}, without {missing}: {shown}")
 
 
-def drive(port: int, requests: Sequence[Request], seconds: float, connections: int, seed: str) -> Outcome:
-    """Keep ``connections`` busy for ``seconds`` with requests drawn from the list."""
+def drive(
+    port: int, requests: Sequence[Request], seconds: float, connections: int, seed: str, most: int | None = None
+) -> Outcome:
+    """Keep ``connections`` busy for ``seconds``, or until ``most`` were asked, with requests drawn from the list."""
     rng = random.Random(seed)
     outcome, sent = Outcome(), 0
     lines: list[_Line] = []
@@ -138,7 +140,7 @@ def drive(port: int, requests: Sequence[Request], seconds: float, connections: i
                 line.check()
                 outcome.answers += 1
                 outcome.waits.append(now - line.sent_at)
-                if now - began < seconds:
+                if now - began < seconds and (most is None or sent < most):
                     ask(line)
                 else:
                     open_ones -= 1
@@ -172,14 +174,15 @@ class Clients:
             theirs.close()
             self._members.append((process, mine))
 
-    def run(self, port: int, requests: Sequence[Request], seconds: float) -> Outcome:
-        """All connections at once.
+    def run(self, port: int, requests: Sequence[Request], seconds: float, most: int | None = None) -> Outcome:
+        """All connections at once, for so many seconds, or until ``most`` answers came (a multiple of the processes).
 
         Raises:
             WrongAnswer: one answer was wrong.
         """
         for place, ((_, pipe), share) in enumerate(zip(self._members, self.shares, strict=True)):
-            pipe.send((port, list(requests), seconds, share, f"{time.time_ns()}:{place}"))
+            share_of_most = None if most is None else most // len(self.shares)
+            pipe.send((port, list(requests), seconds, share, f"{time.time_ns()}:{place}", share_of_most))
         outcomes: list[Outcome] = [pipe.recv() for _, pipe in self._members]
         for one in outcomes:
             if one.wrong:

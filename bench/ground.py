@@ -75,12 +75,11 @@ class Ground:
 
 
 @contextmanager
-def ground(cluster: Cluster, name: str, folder: Path, size: bulk.Size) -> Iterator[Ground]:
-    """A fresh database with the demo and the first ``size`` of mass data; the caller grows it."""
+def town(cluster: Cluster, name: str, folder: Path) -> Iterator[Ground]:
+    """A fresh database with the demo in it; legal time is the machine's, as in production."""
     cluster.drop_database(name)
     cluster.ensure_database(name)
     schema.upgrade(cluster.owner_url(name))
-    yardstick.prepare(cluster.owner_url(name))
     settings = Config(
         database_url=cluster.web_url(name), database_owner_url=cluster.owner_url(name), data=folder / name
     )
@@ -98,18 +97,25 @@ def ground(cluster: Cluster, name: str, folder: Path, size: bulk.Size) -> Iterat
             # As in production: no sandbox, so that legal time is the machine's.
             current.execute(delete(SandboxClock))
         assert city is not None
-        made = Ground(settings, environment, application, city)
+        try:
+            yield Ground(settings, environment, application, city)
+        finally:
+            session.remove()
+            db.engine.dispose()
+
+
+@contextmanager
+def ground(cluster: Cluster, name: str, folder: Path, size: bulk.Size) -> Iterator[Ground]:
+    """A town with the first ``size`` of mass data; the caller grows it."""
+    with town(cluster, name, folder) as made:
+        yardstick.prepare(made.settings.database_owner_url)
         with transaction():
             _tokens(made)
             _commissions(made, 20)
             _orders(made)
         bulk.load(size, say=say)
         session.remove()
-        try:
-            yield made
-        finally:
-            session.remove()
-            db.engine.dispose()
+        yield made
 
 
 def say(line: str) -> None:

@@ -24,13 +24,18 @@ if __name__ == "__main__":
 from bench.clients import Clients, Outcome, Request, WrongAnswer  # noqa: E402
 
 CONNECTIONS = 8
-#: How much slower the largest register may make the question for a project's documents.
+#: How much slower the largest register may make the question for a project's documents, and a thousand bids the next.
 FLAT = 1.3
+#: The first bids of a call are compared with those that come after so many.
+FIRST, THOUSAND = 100, 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large and how long. ``rows``: sizes of the register of documents that are measured one after the other."""
+    """How large and how long. ``rows``: sizes of the register of documents that are measured one after the other.
+
+    ``bidders``: agencies that hand in bids. ``calls``: how often the first and the thousandth bids are compared.
+    """
 
     listings: int
     agencies: int
@@ -38,10 +43,12 @@ class Plan:
     rows: tuple[int, ...]
     rounds: int
     seconds: float
+    bidders: int
+    calls: int
 
 
-FULL = Plan(10_000, 600, 10_000, (10_000, 100_000, 1_000_000), 5, 1.5)
-QUICK = Plan(120, 10, 40, (200, 400, 1_000), 2, 0.4)
+FULL = Plan(10_000, 600, 10_000, (10_000, 100_000, 1_000_000), 5, 1.5, 100, 5)
+QUICK = Plan(120, 10, 40, (200, 400, 1_000), 2, 0.4, 20, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +114,37 @@ class Bench:
         tell(row)
         return ratio
 
-    def _round(self, side: Side) -> tuple[dict[str, float], Outcome, int]:
+    def compare_bids(self, sides: Sequence[Side]) -> None:
+        """For each fresh call: its first hundred bids and, once a thousand are in, the next hundred.
+
+        The medians over the calls count, of seconds and of CPU time for a bid.
+        """
+        found: list[tuple[dict[str, float], dict[str, float]]] = []
+        for side in sides:
+            early, _, _ = self._round(side, FIRST)
+            self.clients.run(side.port, side.requests, 600, THOUSAND - FIRST)
+            late, _, _ = self._round(side, FIRST)
+            found.append((early, late))
+        slower = statistics.median(early["per_second"] / late["per_second"] for early, late in found)
+        by_cpu = statistics.median(
+            (late["web_ms"] + late["database_ms"]) / (early["web_ms"] + early["database_ms"]) for early, late in found
+        )
+        row = {
+            "name": f"sealed bids flat from the first to number {THOUSAND:,}",
+            "slower": round(slower, 3),
+            "slower_by_cpu": round(by_cpu, 3),
+            "target": FLAT,
+            "met": slower <= FLAT,
+        }
+        self.found.append(row)
+        tell_flat(row)
+
+    def _round(self, side: Side, most: int | None = None) -> tuple[dict[str, float], Outcome, int]:
         from bench.watch import Peak
 
         web, database = side.tree.cpu(), self.database.cpu()
         with Peak(side.tree) as peak:
-            outcome = self.clients.run(side.port, side.requests, self.plan.seconds)
+            outcome = self.clients.run(side.port, side.requests, self.plan.seconds if most is None else 600, most)
         return (
             {
                 "per_second": outcome.answers / outcome.seconds,
@@ -138,6 +170,13 @@ def tell(row: dict[str, Any]) -> None:
     cells += [f"{row['cpu_ratio']:.3f}"]
     cells += [row["web_ms"], row["database_ms"], row["p50_ms"], row["p99_ms"], row["peak_web_mb"]]
     line(cells)
+
+
+def tell_flat(row: dict[str, Any]) -> None:
+    """One sentence for a row that says how much slower."""
+    verdict = "met" if row["met"] else "MISSED"
+    told = f"{row['slower']:.2f} × slower ({row['slower_by_cpu']:.2f} × by CPU)"
+    print(f"{row['name']}: {told}, target {row['target']} ×: {verdict}", flush=True)
 
 
 def line(cells: Sequence[object]) -> None:
@@ -172,10 +211,12 @@ def run(plan: Plan, clients: Clients, only: str, kind: str) -> dict[str, Any]:
     """Prepare, measure, and answer what is written to the results."""
     import psutil
 
+    from bench import bids
     from bench import ground as grounds
     from bench.watch import Tree, machine
     from integration.demo import bulk
     from kernel import supervisor
+    from kernel.db import transaction
 
     folder = ROOT / "var" / "bench"
     began = time.monotonic()
@@ -230,6 +271,14 @@ def run(plan: Plan, clients: Clients, only: str, kind: str) -> dict[str, Any]:
                     writing = yardstick(grounds.writes())
                     asked = portal(grounds.offers(made))
                     bench.measure("offering a commission", writing, asked, target=0.25, against="write")
+                if wanted("sealed bids accepted"):
+                    with transaction():
+                        among = bids.bidders(plan.bidders)
+                    writing = yardstick(grounds.writes())
+                    asked = portal(bids.distinct(bids.published(made), among))
+                    bench.measure("sealed bids accepted", writing, asked, target=0.2, against="write")
+                    fresh = [portal(bids.distinct(bids.published(made), among)) for _ in range(plan.calls)]
+                    bench.compare_bids(fresh)
                 if ratios:
                     spread = ratios[plan.rows[0]] / ratios[plan.rows[-1]]
                     first_row, last_row = bench.found[0], bench.found[len(plan.rows) - 1]
@@ -241,7 +290,7 @@ def run(plan: Plan, clients: Clients, only: str, kind: str) -> dict[str, Any]:
                         "met": spread <= FLAT,
                     }
                     bench.found.append(row)
-                    print(f"{row['name']}: {spread:.2f} × slower, target {FLAT} ×: {'met' if row['met'] else 'MISSED'}")
+                    tell_flat(row)
     return {
         "kind": kind,
         "machine": about,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
@@ -12,7 +15,7 @@ from typing import IO
 import click
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.blocking import BlockingScheduler
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import AppGroup
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -171,12 +174,15 @@ def _supervise(settings: Config, environment: dict[str, str]) -> int:
 
 
 def web_command(host: str, port: int, workers: int, threads: int) -> list[str]:
-    """The server that every way of starting the portal runs: here, in the story and when measuring."""
+    """The server that every way of starting the portal runs: here, in the story and when measuring.
+
+    A worker that dies is replaced while the others go on; one that dies again at once ends the server.
+    """
     return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "app:web",
         "--host", host, "--port", str(port),
         "--workers", str(workers), "--blocking-threads", str(threads),
-        "--workers-kill-timeout", "1", "--log-level", "warning", "--no-ws",
+        "--workers-kill-timeout", "1", "--respawn-failed-workers", "--log-level", "warning", "--no-ws",
     ]  # fmt: skip
 
 
@@ -192,19 +198,43 @@ def _welcome(address: str, is_demo: bool) -> None:
 
 @click.command("scheduler")
 def scheduler() -> None:
-    """Drive the one due-loop and the index, every second; several at once are harmless, one leads."""
+    """Drive the one due-loop and the index; several at once are harmless, one leads.
+
+    A database that goes away and comes back finds the scheduler still there, competing to lead again.
+    """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     search.warm_up()
-    leader = db.engine.connect()
-    leader.detach()
-    while not leader.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER}).scalar_one():
+    while True:
+        leader = _lead()
+        session.remove()
+        _drive(app, leader)
+        leader.invalidate()
+        leader.close()
+        say("数据库连接中断，等待恢复 / lost the database, waiting for it")
+
+
+def _lead() -> Connection:
+    """Wait for the database and for one's turn to lead; the connection holds the lock."""
+    while True:
+        with suppress(DBAPIError):
+            leader = db.engine.connect()
+            leader.detach()
+            while not leader.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER}).scalar_one():
+                time.sleep(1)
+            return leader
         time.sleep(1)
-    session.remove()
+
+
+def _drive(app: Flask, leader: Connection) -> None:
+    """Run what is due, four times a second, and the index beside it, until the lock is lost."""
+
+    def due() -> None:
+        with app.app_context():
+            jobs.run_due()
 
     def second() -> None:
         with app.app_context():
             search.index_pending()
-            jobs.run_due()
 
     def hour() -> None:
         with app.app_context():
@@ -213,12 +243,18 @@ def scheduler() -> None:
                 forget_attempts(clock.machine().replace(microsecond=0) - _DAY)
 
     runner = BlockingScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+    # A turn of a live auction is announced within a second: four looks leave the acts most of it.
+    runner.add_job(due, "interval", seconds=0.25, id="due")
     runner.add_job(second, "interval", seconds=1, id="second")
     runner.add_job(hour, "interval", hours=1, id="hour")
+    # That a look takes longer than a quarter of a second, so that the next one is left out, is no news.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+    asking = threading.Lock()
 
     def lost(event: JobExecutionEvent) -> None:
-        if leader.closed or not _is_alive(leader):
-            runner.shutdown(wait=False)
+        with asking:
+            if not _is_alive(leader) and runner.running:
+                runner.shutdown(wait=False)
 
     runner.add_listener(lost, EVENT_JOB_ERROR)
     runner.start()
@@ -229,7 +265,7 @@ def _is_alive(connection: Connection) -> bool:
         connection.execute(text("SELECT 1"))
     except DBAPIError:
         return False
-    return True
+    return not connection.invalidated
 
 
 def _settings() -> Config:

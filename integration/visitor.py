@@ -68,6 +68,21 @@ class Visitor:
     def get(self, address: str) -> Page:
         return self._fetch("GET", address, None, {})
 
+    def download(self, address: str) -> bytes:
+        """The bytes of a file. Raises UnexpectedAnswer when there is none."""
+        parts = urlsplit(urljoin(self.base + "/", address))
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        try:
+            sent = {"Cookie": "; ".join(f"{k}={v}" for k, v in self._cookies.items())}
+            connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), None, sent)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise UnexpectedAnswer(f"{address} answered {response.status}")
+        return content
+
     def submit(
         self,
         page: Page,

@@ -104,6 +104,10 @@ session: scoped_session[Session] = db.session  # type: ignore[assignment]
 
 _WRITING: Final = "portal_writing"
 _AFTER: Final = "portal_after_commit"
+#: In the ``info`` of the session and of its connection: what lasts as long as the transaction.
+MEMORY: Final = "portal_memory"
+#: In the ``info`` of the session: the transaction's connection.
+CONNECTION: Final = "portal_connection"
 
 
 @event.listens_for(Session, "before_flush")
@@ -128,8 +132,12 @@ def transaction() -> Iterator[Session]:
     current.rollback()
     current.info[_WRITING] = True
     current.info[_AFTER] = []
+    kept: dict[Any, Any] = {}
+    current.info[MEMORY] = kept
     try:
-        current.connection(execution_options={"isolation_level": "READ COMMITTED"})
+        connection = current.connection(execution_options={"isolation_level": "READ COMMITTED"})
+        connection.info[MEMORY] = kept
+        current.info[CONNECTION] = connection
         yield current
         current.commit()
     except BaseException as fault:
@@ -139,12 +147,16 @@ def transaction() -> Iterator[Session]:
         raise
     else:
         # Stored: what follows may open transactions of its own.
-        current.info.pop(_WRITING)
+        for name in (_WRITING, MEMORY, CONNECTION):
+            current.info.pop(name)
         for act in current.info.pop(_AFTER):
             act()
     finally:
         current.info.pop(_WRITING, None)
         current.info.pop(_AFTER, None)
+        current.info.pop(MEMORY, None)
+        current.info.pop(CONNECTION, None)
+        kept.clear()  # the pool's connection still holds it
 
 
 def after_commit(act: Callable[[], None]) -> None:
@@ -152,6 +164,14 @@ def after_commit(act: Callable[[], None]) -> None:
     if not in_transaction():
         raise RuntimeError("after_commit() outside transaction()")
     session().info[_AFTER].append(act)
+
+
+def memory() -> dict[Any, Any]:
+    """What was learnt in this transaction and holds until it ends, or until a savepoint is rolled back."""
+    found: dict[Any, Any] | None = session().info.get(MEMORY)
+    if found is None:
+        raise RuntimeError("memory() outside transaction()")
+    return found
 
 
 #: Put into ``__table_args__`` of a record that is history: the web role may insert and read it, nothing more.

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from kernel import clock
 from kernel.db import session, transaction
@@ -47,7 +49,8 @@ def registered() -> tuple[Source, ...]:
 def run_due(until: datetime | None = None) -> int:
     """Apply every due act up to ``until`` (legal now by default), in order; answer how many were applied.
 
-    An act that fails is logged and left for the next run; it never stops the others.
+    An act that fails is logged and left for the next run, one that gave way to a person's is left without a word; it
+    never stops the others.
     """
     limit = until or clock.now()
     tried: set[tuple[str, str, datetime]] = set()
@@ -71,5 +74,8 @@ def run_due(until: datetime | None = None) -> int:
                 session.execute(text("SET LOCAL lock_timeout = '500ms'"))
                 source.apply(key, at)
             count += 1
+        except DBAPIError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                log.exception("due act failed: %s %s at %s", kind, key, at)
         except Exception:
             log.exception("due act failed: %s %s at %s", kind, key, at)

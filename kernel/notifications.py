@@ -8,14 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ForeignKey, Index, bindparam, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel import clock
-from kernel.accounts import members_with
+from kernel.accounts.people import Membership
 from kernel.db import Keyed, session
+from kernel.statements import Statement
 
 
 class Notice(Keyed):
@@ -36,6 +50,27 @@ class Notice(Keyed):
     )
 
 
+_NOTICES = cast("Table", Notice.__table__)
+#: What the notices of one act have in common.
+_SAME = ("subject", "act", "title", "detail", "is_warning", "at")
+
+
+def _telling(people: Select[Any]) -> Statement:
+    """Write one notice for each person of a question, in their order."""
+    person = people.subquery("person")
+    same = (bindparam(name, type_=_NOTICES.c[name].type) for name in _SAME)
+    rows = select(person.c.id, *same).order_by(person.c.id)
+    return Statement(insert(_NOTICES).inline().from_select(["person_id", *_SAME], rows))
+
+
+_TELL = _telling(select(func.unnest(bindparam("people", type_=ARRAY(BigInteger))).label("id")))
+_TELL_MEMBERS = _telling(
+    select(Membership.person_id.label("id"))
+    .where(Membership.organisation_id == bindparam("organisation"), Membership.ended_at.is_(None))
+    .distinct()
+)
+
+
 def tell(
     person_ids: Iterable[int],
     *,
@@ -47,24 +82,39 @@ def tell(
     **detail: Any,
 ) -> None:
     """Put a line into each person's inbox."""
-    moment = at or clock.now()
-    for person_id in sorted(set(person_ids)):
-        session.add(
-            Notice(
-                person_id=person_id,
-                subject=subject,
-                act=act,
-                title=title,
-                detail=detail,
-                is_warning=is_warning,
-                at=moment,
-            )
+    people = sorted(set(person_ids))
+    if people:
+        _TELL.later(
+            people=people,
+            subject=subject,
+            act=act,
+            title=title,
+            detail=detail,
+            is_warning=is_warning,
+            at=at or clock.now(),
         )
 
 
-def tell_organisation(organisation_id: int, *, subject: str, act: str, title: str, **more: Any) -> None:
+def tell_organisation(
+    organisation_id: int,
+    *,
+    subject: str,
+    act: str,
+    title: str,
+    is_warning: bool = False,
+    at: datetime | None = None,
+    **detail: Any,
+) -> None:
     """Tell every member of an organisation."""
-    tell(members_with(organisation_id), subject=subject, act=act, title=title, **more)
+    _TELL_MEMBERS.later(
+        organisation=organisation_id,
+        subject=subject,
+        act=act,
+        title=title,
+        detail=detail,
+        is_warning=is_warning,
+        at=at or clock.now(),
+    )
 
 
 def inbox(person_id: int, *, page: int = 1, size: int = 20) -> tuple[list[Notice], int]:

@@ -9,21 +9,22 @@ from __future__ import annotations
 from sqlalchemy import Sequence, select
 
 from kernel import clock
-from kernel.db import Base, session
+from kernel.db import Base
+from kernel.statements import Statement
 
-_series: dict[str, Sequence] = {}
+_series: dict[str, Statement] = {}
 
 
 def series(prefix: str) -> str:
     """Declare the series ``prefix`` (beside the record that uses it) and answer the prefix."""
-    _series[prefix] = Sequence(f"number_{prefix.lower()}", metadata=Base.metadata)
+    sequence = Sequence(f"number_{prefix.lower()}", metadata=Base.metadata)
+    _series[prefix] = Statement(select(sequence.next_value().label("running")))
     return prefix
 
 
 def following(prefix: str) -> str:
     """The next number of a declared series, in the year of legal time."""
-    running = session.scalar(select(_series[prefix].next_value()))
-    return f"{prefix}-{clock.local_date(clock.now()).year}-{running:06d}"
+    return f"{prefix}-{clock.local_date(clock.now()).year}-{_series[prefix].ask()[0].running:06d}"
 
 
 def prefixes() -> list[str]:

@@ -7,16 +7,21 @@ A policy row is never edited: a change is a new row with a later date. A decisio
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Index, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 
 from kernel import clock
-from kernel.db import HISTORY, Keyed, session
+from kernel.db import HISTORY, Keyed, after_commit, in_transaction, memory, session
 from kernel.errors import PortalError
+
+#: A row found is not looked for again within this time. Rows are never changed, so that all that can be missed is a
+#: new one: this process sees its own at once, another process's this much later.
+REMEMBERED_FOR: Final = timedelta(seconds=2)
+MOST_REMEMBERED: Final = 1000
 
 
 class PolicyMissing(PortalError):
@@ -56,6 +61,8 @@ def enter(kind: str, values: dict[str, Any], *, effective_from: date, source: st
     )
     session.add(row)
     session.flush()
+    memory()[Policy] = True  # what this transaction finds from now on may yet be rolled back
+    after_commit(_remembered.clear)
     return row
 
 
@@ -74,6 +81,10 @@ def load_shipped(file: Path) -> int:
     return count
 
 
+#: (kind, region, day) → (the row in force, until when it is believed to be), by machine time.
+_remembered: dict[tuple[str, str, date], tuple[Policy, datetime]] = {}
+
+
 def current(kind: str, *, on: date | None = None, region: str = "") -> Policy:
     """The row of ``kind`` in force on a day (today by legal time), the region's own before the general one.
 
@@ -81,6 +92,11 @@ def current(kind: str, *, on: date | None = None, region: str = "") -> Policy:
         PolicyMissing: there is none.
     """
     day = on or clock.local_date(clock.now())
+    key, moment = (kind, region, day), clock.machine()
+    has_entered = in_transaction() and Policy in memory()
+    known = _remembered.get(key)
+    if known is not None and not has_entered and moment < known[1] <= moment + REMEMBERED_FOR:
+        return session.merge(known[0], load=False)
     row = session.scalars(
         select(Policy)
         .where(Policy.kind == kind, Policy.region.in_({"", region}), Policy.effective_from <= day)
@@ -89,4 +105,15 @@ def current(kind: str, *, on: date | None = None, region: str = "") -> Policy:
     ).first()
     if row is None:
         raise PolicyMissing(kind=kind)
+    if not has_entered:
+        if len(_remembered) >= MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = (_of_no_session(row), moment + REMEMBERED_FOR)
     return row
+
+
+def _of_no_session(row: Policy) -> Policy:
+    """A copy that every session may copy in turn."""
+    copy = Policy(**{one.key: getattr(row, one.key) for one in Policy.__mapper__.column_attrs})
+    make_transient_to_detached(copy)
+    return copy

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -18,6 +18,7 @@ from kernel import clock, trail
 from kernel.accounts import Organisation
 from kernel.db import Keyed, WordColumn, session
 from kernel.errors import Conflict, Invalid, NotFound
+from kernel.statements import Records
 from kernel.trail import Actor
 from kernel.words import Worded
 
@@ -189,6 +190,10 @@ def add_phase(project: Project, name: str, *, by: Actor) -> Phase:
     return phase
 
 
+#: Its phases are asked for only if somebody wants them.
+_BY_CODE = Records(Project, Project.code == bindparam("code"), Project.organisation)
+
+
 def find(code: str, *, field: str = "project_code") -> tuple[Project, Phase | None]:
     """The project (and phase) of a code as typed.
 
@@ -197,7 +202,7 @@ def find(code: str, *, field: str = "project_code") -> tuple[Project, Phase | No
     """
     plain = parse_code(code, field=field)
     project_code, engineering_code = split_code(plain)
-    project = session.scalars(select(Project).where(Project.code == project_code)).first()
+    project = _BY_CODE.first(code=project_code)
     if project is None and engineering_code is None:
         # A code of the system's own doesn't show by its form whether it names a project or a phase of one.
         engineering_code = plain

@@ -17,6 +17,7 @@ from kernel import clock, trail
 from kernel.clock import EventKind, Light, Reading, Unit
 from kernel.db import HISTORY, Keyed, WordColumn, session
 from kernel.policies import Policy
+from kernel.statements import store
 from kernel.trail import Actor
 from kernel.words import Worded
 
@@ -24,6 +25,9 @@ from kernel.words import Worded
 class ClockKind(Worded):
     """What a limit is for; one clock of a kind runs on a subject at a time."""
 
+    REQUEST = "request", "受理申请时限", "Time to answer a request"
+    PUBLICITY = "publicity", "公示期", "Publicity period"
+    OBJECTION = "objection", "异议答复时限", "Time to answer an objection"
     AGENCY_RESPONSE = "agency_response", "接受委托时限", "Time to take the commission on"
     SERVICE = "service", "承诺服务时限", "Promised service time"
     ACCEPTANCE = "acceptance", "认可成果时限", "Time to accept the deliverable"
@@ -108,7 +112,7 @@ def start(
         light=Light.GREEN,
         started_at=moment,
     )
-    session.add(stored)
+    store(stored)
     _add(stored, EventKind.START, moment, by)
     return stored
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import Index, Table, UniqueConstraint, select, tuple_, update
+from sqlalchemy import Index, Table, UniqueConstraint, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, class_mapper, mapped_column
 
 from kernel import clock
-from kernel.db import HISTORY, Base, Keyed, session
+from kernel.db import HISTORY, Base, Keyed, memory, session
+from kernel.statements import Statement, sketch
 
 FIRST = "0" * 64
 BATCH = 1000
@@ -73,7 +74,24 @@ class TrailHead(Base):
     hash: Mapped[str]
 
 
-_HEADS = cast("Table", TrailHead.__table__)
+_ACTS, _HEADS = (cast("Table", each.__table__) for each in (TrailAct, TrailHead))
+_WRITE = Statement(insert(_ACTS).inline(), (column.name for column in _ACTS.c if not column.primary_key))
+_HEAD = insert(_HEADS)
+#: Makes a head or locks it: an update that changes nothing waits for whoever holds the row.
+_LOCK_HEAD = Statement(
+    _HEAD.on_conflict_do_update(index_elements=["subject"], set_={"subject": _HEAD.excluded.subject}).returning(
+        _HEADS.c.sequence, _HEADS.c.hash
+    ),
+    _HEADS.c.keys(),
+)
+_MOVE_HEAD = Statement(
+    _HEAD.inline().on_conflict_do_update(
+        index_elements=["subject"], set_={"sequence": _HEAD.excluded.sequence, "hash": _HEAD.excluded.hash}
+    ),
+    _HEADS.c.keys(),
+)
+#: What the hash of an act is over.
+_HASHED = tuple(column.name for column in _ACTS.c if column.name not in ("id", "hash"))
 _names: dict[str, tuple[str, str]] = {}
 
 
@@ -107,38 +125,40 @@ def subscriptions() -> dict[str, tuple[Subscriber, ...]]:
     return dict(_subscribers)
 
 
-def record(subject: str, act: str, *, by: Actor, at: datetime | None = None, **data: Any) -> TrailAct:
+def record(
+    subject: str, act: str, *, by: Actor, at: datetime | None = None, is_first: bool = False, **data: Any
+) -> TrailAct:
     """Write an act on a subject (``"commission:WT-2026-000128"``), then call the act's subscribers.
 
-    ``data`` must be JSON; instants are written as ISO text. The head row stays locked until the commit.
+    ``data`` must be JSON; instants are written as ISO text. The head row stays locked until the commit. Act and head
+    are gathered (:mod:`kernel.statements`). ``is_first``: the subject was made in this transaction, so that there is
+    no head to ask for; if it isn't so, the unique sequence refuses the act.
     """
     if act not in _names:
         raise KeyError(f"the act {act!r} has no label: declare it with trail.name_acts")
     session.flush()
-    # One statement makes the head or locks it: an update that changes nothing waits for whoever holds the row.
-    made = insert(_HEADS).values(subject=subject, sequence=0, hash=FIRST)
-    made = made.on_conflict_do_update(index_elements=["subject"], set_={"subject": made.excluded.subject})
-    head = session.connection().execute(made.returning(_HEADS.c.sequence, _HEADS.c.hash)).one()
-    entry = TrailAct(
-        subject=subject,
-        sequence=head.sequence + 1,
-        act=act,
-        at=at or clock.now(),
-        recorded_at=clock.machine(),
-        person_id=by.person_id,
-        person=by.person,
-        organisation_id=by.organisation_id,
-        organisation=by.organisation,
-        data=json.loads(json.dumps(data, default=_plain, ensure_ascii=False)),
-        previous=head.hash,
-        hash="",
-    )
-    entry.hash = digest(entry)
-    session.add(entry)
-    session.flush()
-    session.connection().execute(
-        update(_HEADS).where(_HEADS.c.subject == subject).values(sequence=entry.sequence, hash=entry.hash)
-    )
+    heads: dict[str, tuple[int, str]] = memory().setdefault(_HEADS, {})
+    if subject not in heads:
+        heads[subject] = (0, FIRST) if is_first else tuple(_LOCK_HEAD.ask(subject=subject, sequence=0, hash=FIRST)[0])
+    sequence, previous = heads[subject]
+    fields = {
+        "subject": subject,
+        "sequence": sequence + 1,
+        "act": act,
+        "at": at or clock.now(),
+        "recorded_at": clock.machine(),
+        "person_id": by.person_id,
+        "person": by.person,
+        "organisation_id": by.organisation_id,
+        "organisation": by.organisation,
+        "data": json.loads(json.dumps(data, default=_plain, ensure_ascii=False)),
+        "previous": previous,
+    }
+    fields["hash"] = own = _hash(fields)
+    _WRITE.later(**fields)
+    _MOVE_HEAD.later(key=subject, subject=subject, sequence=sequence + 1, hash=own)
+    heads[subject] = (sequence + 1, own)
+    entry = cast("TrailAct", sketch(class_mapper(TrailAct), fields))
     for subscriber in _subscribers.get(act, ()):
         subscriber(entry, by)
     return entry
@@ -146,20 +166,12 @@ def record(subject: str, act: str, *, by: Actor, at: datetime | None = None, **d
 
 def digest(entry: TrailAct) -> str:
     """SHA-256 over the act's canonical JSON, the previous hash included."""
-    fields = {
-        "subject": entry.subject,
-        "sequence": entry.sequence,
-        "act": entry.act,
-        "at": entry.at.astimezone(UTC).isoformat(),
-        "recorded_at": entry.recorded_at.astimezone(UTC).isoformat(),
-        "person_id": entry.person_id,
-        "person": entry.person,
-        "organisation_id": entry.organisation_id,
-        "organisation": entry.organisation,
-        "data": entry.data,
-        "previous": entry.previous,
-    }
-    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _hash({name: getattr(entry, name) for name in _HASHED})
+
+
+def _hash(fields: Mapping[str, Any]) -> str:
+    instants = {name: fields[name].astimezone(UTC).isoformat() for name in ("at", "recorded_at")}
+    text = json.dumps({**fields, **instants}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, bindparam, inspect, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kernel import clock, notifications, numbers, trail, workflow
 from kernel.access import Role
 from kernel.accounts import Organisation
-from kernel.db import Keyed, WordColumn, session
+from kernel.db import Keyed, WordColumn, in_transaction, memory, session
 from kernel.errors import Conflict, Invalid, Invalids, NotFound, PortalError
 from kernel.files import Document
+from kernel.statements import Statement
 from kernel.trail import Actor
 from kernel.words import Worded
 
@@ -374,6 +375,21 @@ class Candidate(Protocol):
     def practitioners(self) -> Sequence[Dated]: ...
 
 
+_VALIDITIES = Statement(select(Practitioner.valid_until).where(Practitioner.agency_id == bindparam("agency")))
+
+
+def _staff(agency: Candidate) -> Sequence[Dated]:
+    """An agency's practitioners as far as eligibility rests on them, asked for once in a transaction."""
+    if not isinstance(agency, Agency) or "practitioners" not in inspect(agency).unloaded:
+        return agency.practitioners
+    if not in_transaction():
+        return _VALIDITIES.ask(agency=agency.id)
+    kept: dict[int, Sequence[Dated]] = memory().setdefault(Practitioner, {})
+    if agency.id not in kept:
+        kept[agency.id] = _VALIDITIES.ask(agency=agency.id)
+    return kept[agency.id]
+
+
 def shortfall(
     agency: Candidate, requirement: Requirement, on: date, tree: Mapping[str, Speciality] | None = None
 ) -> Shortfall | None:
@@ -394,7 +410,9 @@ def shortfall(
                     f"Needs one of these qualifications, in date: {', '.join(names)}",
                 )
             return Shortfall(f"缺少有效资质：{'、'.join(names)}", f"Lacks a valid qualification: {', '.join(names)}")
-    have = sum(1 for p in agency.practitioners if p.valid_until is None or p.valid_until >= on)
+    if requirement.practitioners == 0:
+        return None
+    have = sum(1 for p in _staff(agency) if p.valid_until is None or p.valid_until >= on)
     if have < requirement.practitioners:
         people = "practitioner" if requirement.practitioners == 1 else "practitioners"
         return Shortfall(

@@ -29,7 +29,7 @@ from market.commissions import (
     Commission,
     InquiryKind,
     by_agency,
-    by_client,
+    by_applicant,
     can_see,
     current_inquiry,
     resume_clock,
@@ -138,7 +138,7 @@ class DeliverableFile(Keyed):
 
 
 def _client(deliverable: Deliverable, actor: Actor) -> bool:
-    return by_client(deliverable.commission, actor)
+    return by_applicant(deliverable.commission, actor)
 
 
 def _agency(deliverable: Deliverable, actor: Actor) -> bool:

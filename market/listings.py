@@ -9,12 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from kernel import clock, numbers, search, trail, workflow
-from kernel.db import HISTORY, Keyed, WordColumn, session
+from kernel.db import HISTORY, Keyed, WordColumn, memory, session
 from kernel.errors import Conflict, Invalid, NotFound
+from kernel.statements import Records
 from kernel.trail import Actor, TrailAct
 from kernel.words import Worded
 from market import agencies, fees
@@ -224,22 +225,38 @@ def history(listing: Listing) -> list[FeeChange]:
     )
 
 
-def by_number(number: str) -> Listing:
-    """Raises NotFound."""
-    listing = session.scalars(select(Listing).where(Listing.number == number)).first()
+_BY_NUMBER, _HELD = (
+    Records(
+        Listing,
+        Listing.number == bindparam("number"),
+        Listing.agency,
+        Agency.organisation,
+        Listing.item,
+        hold=hold,
+    )
+    for hold in (False, True)
+)
+
+
+def by_number(number: str, *, hold: bool = False) -> Listing:
+    """The listing of a number; with ``hold`` as :func:`for_offer` answers it.
+
+    Raises:
+        NotFound.
+    """
+    listing = (_HELD if hold else _BY_NUMBER).first(number=number)
     if listing is None:
         raise NotFound
+    if hold:
+        memory().setdefault(Listing, set()).add(listing)
     return listing
 
 
 def for_offer(listing: Listing) -> Listing:
     """The listing as it stands, held until the commit so that its fee can't change under an offer."""
-    return session.scalars(
-        select(Listing)
-        .where(Listing.id == listing.id)
-        .with_for_update(read=True, of=Listing)
-        .execution_options(populate_existing=True)
-    ).one()
+    if listing in memory().get(Listing, ()):
+        return listing
+    return by_number(listing.number, hold=True)
 
 
 def by_numbers(numbers_: list[str]) -> list[Listing]:

@@ -1,7 +1,7 @@
 """Who may not serve because of whom they are or what they wrote (life-cycles §2, last line).
 
-An agency that wrote a deliverable, or shares legal representative, contact or telephone with its author, may
-not review it; nobody serves a client that is itself.
+An agency that wrote a deliverable, or shares legal representative, contact, telephone or a practitioner with its
+author, may not review it; nobody serves a client that is itself.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sqlalchemy import select
+from sqlalchemy.orm import aliased
+
 from kernel.accounts import Organisation
 from kernel.db import session
 from kernel.dossier import Entry
 from kernel.errors import Conflict
+from market.agencies import Agency, Practitioner
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,26 @@ def reason(
                 f"该机构与“{entry.title}”的编制单位“{author.name}”{shared[0]}相同",
                 f"it shares a {shared[1]} with “{author.name}”, who wrote “{entry.title}”",
             )
+        person = _shared_practitioner(agency, author) if author else None
+        if author and person:
+            return Recusal(
+                f"从业人员“{person}”同时在该机构与“{entry.title}”的编制单位“{author.name}”登记",
+                f"“{person}” practises both there and with “{author.name}”, who wrote “{entry.title}”",
+            )
     return None
+
+
+def _shared_practitioner(one: Organisation, other: Organisation) -> str | None:
+    """The name of somebody on both agencies' books: the same certificate, wherever it is filed."""
+    mine, theirs = aliased(Practitioner), aliased(Practitioner)
+    my_agency, their_agency = aliased(Agency), aliased(Agency)
+    return session.scalars(
+        select(mine.name)
+        .join(my_agency, (my_agency.id == mine.agency_id) & (my_agency.organisation_id == one.id))
+        .join(theirs, theirs.certificate == mine.certificate)
+        .join(their_agency, (their_agency.id == theirs.agency_id) & (their_agency.organisation_id == other.id))
+        .limit(1)
+    ).first()
 
 
 def _shared(one: Organisation, other: Organisation) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from kernel.db import Keyed, session
 from kernel.errors import Conflict, Invalid
 from kernel.timekeeping import ClockKind, StoredClock
 from kernel.trail import Actor
+from market import contracts
 from market.commissions import (
     STEPS,
     Commission,
@@ -72,7 +73,13 @@ MOST_EXTENSION = 120
 
 
 def start(commission: Commission, *, by: Actor, expected_version: int | None = None) -> None:
-    """开始受理服务: stamped; the promised working days run from now (table four's start)."""
+    """开始受理服务: stamped; the promised working days run from now (table four's start).
+
+    Raises:
+        contracts.ContractNotConfirmed: the call's rules want a contract that both sides confirmed.
+    """
+    workflow.check(commission, STEPS, "start", by=by, expected_version=expected_version)
+    contracts.require_confirmed(commission)
     policy = policies.current("service_clock")
     workflow.step(
         commission,

@@ -2,7 +2,7 @@
 # Prepare .venv from the lock files; seconds when nothing changed, never a question.
 #   setup.sh runtime      what the portal needs to run
 #   setup.sh libraries    the development lock (it contains the runtime one)
-#   setup.sh development  libraries, and a browser for the journeys
+#   setup.sh development  libraries, a browser for the journeys, and the age program
 set -eu
 cd "$(dirname "$0")/.."
 wanted=${1:-runtime}
@@ -86,4 +86,18 @@ if [ -d kernel/translations ]; then
     done
 fi
 
-if [ "$wanted" = development ]; then .venv/bin/python tools/browser.py --install >.venv/chromium-path; fi
+# Tests open sealed bids with the age program, as a stranger would; without it they say so and use the library.
+install_age() {
+    command -v age >/dev/null 2>&1 && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "正在安装系统软件包 age… / Installing the system package age…"
+        apt-get -qq update >/dev/null 2>&1 || true
+        apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends age >/dev/null 2>&1 && return
+    fi
+    say "未安装 age 程序，相关测试改用程序库 / The age program is not installed; its tests use the library instead"
+}
+
+if [ "$wanted" = development ]; then
+    .venv/bin/python tools/browser.py --install >.venv/chromium-path
+    install_age
+fi

@@ -34,7 +34,7 @@ from kernel.trail import TrailAct, TrailHead
 from market import catalogue, fees
 from market.agencies import COMMITMENT_VERSION, Agency, AgencyStatus, Practitioner, Qualification, Speciality
 from market.catalogue import ServiceItem
-from market.commissions import Commission, CommissionStatus, Route
+from market.commissions import Commission, CommissionStatus, Payer, Route
 from market.fees import Band, FeeKind, FeeRule, Figures, Measure
 from market.listings import FeeChange, Listing, ListingStatus
 
@@ -716,6 +716,8 @@ def _commissions(writer: _Writer, rng: random.Random, count: int, offers: Sequen
                 offer.edition,
                 offer.agency_id,
                 site.client_id,
+                site.client_id,
+                Payer.SELF,
                 fee,
                 lines,
                 quantity,
@@ -732,7 +734,8 @@ def _commissions(writer: _Writer, rng: random.Random, count: int, offers: Sequen
 
     writer.copy(
         Commission,
-        "number status version route project_id item_id listing_id listing_edition agency_id client_id fee quote "
+        "number status version route project_id item_id listing_id listing_edition agency_id client_id applicant_id "
+        "payer fee quote "
         "quantity promised_working_days draft_at offered_at taken_on_at in_service_at delivered_at finished_at "
         "terminated_at cancelled_at",
         rows(),

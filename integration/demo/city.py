@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import typst
 from sqlalchemy import select
@@ -26,9 +27,10 @@ from kernel.db import session
 from kernel.files import Document
 from kernel.projects import Project, ProjectClass
 from kernel.trail import SYSTEM, Actor
-from market import agencies, catalogue, listings
+from market import agencies, calls, catalogue, listings, requests
 from market.agencies import Agency
 from market.catalogue import ServiceItem
+from market.commissions import Route
 from market.fees import Band, FeeKind, FeeRule, Measure
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=clock.SHANGHAI)
@@ -60,6 +62,7 @@ PEOPLE: tuple[tuple[str, str, str, Role], ...] = (
     ("approver7", "宋明哲", "气象", Role.APPROVER),
     ("approver8", "唐海峰", "住建", Role.APPROVER),
     ("authority", "吴建国", "住建", Role.AUTHORITY),
+    ("authority2", "郭晓岚", "住建", Role.AUTHORITY),
     ("supervisor", "郑晓峰", "工改", Role.SUPERVISOR),
     ("operator", "马一凡", "运营", Role.OPERATOR),
     ("security", "许静怡", "运营", Role.SECURITY),
@@ -184,6 +187,7 @@ def load() -> City | None:
     _people(city)
     _agencies(city)
     _projects(city)
+    _purchases(city)
     return city
 
 
@@ -340,3 +344,46 @@ def _projects(city: City) -> None:
         )
         city.projects.append(project)
     projects.add_phase(city.projects[0], "云栖里一期 1#–6# 楼及地下车库", by=city.actor("applicant"))
+
+
+#: login of the buyer, project, item, route, title, ceiling, days: small self-paid calls, whose key the platform holds.
+CALLS: tuple[tuple[str, int, str, Route, str, str, int], ...] = (
+    ("applicant", 0, "ZJ-0506", Route.BIDDING, "云栖里住宅小区一期水土保持方案编制", "8.6万", 20),
+    ("applicant2", 2, "ZJ-0502", Route.DRAW, "滨江路跨清水河大桥环境影响登记服务", "5万", 15),
+)
+
+
+def _purchases(city: City) -> None:
+    """Two calls for bids under way, a need in the making, and a request that the authority has not answered."""
+    for login, place, code, route, title, ceiling, days in CALLS:
+        actor, project = city.actor(login), city.projects[place]
+        call = calls.draft_need(project, catalogue.by_code(code), project.organisation, by=actor, route=route)
+        _fill(call, actor, title=title, ceiling=money.parse(ceiling), most_working_days=days)
+        calls.publish(call, by=actor)
+    applicant, project = city.actor("applicant"), city.projects[1]
+    need = calls.draft_need(
+        project, catalogue.by_code("ZJ-0504"), project.organisation, by=applicant, route=Route.COMPARISON
+    )
+    calls.fill(need, by=applicant, title="宏远智造产业园标准厂房节能报告编制")
+    requests.request(
+        project,
+        catalogue.by_code("ZJ-0303"),
+        city.organisations["住建"],
+        "标准厂房施工图需联合审查，申请由主管部门委托审查机构。",
+        by=applicant,
+    )
+
+
+def _fill(call: calls.CallForBids, by: Actor, **fields: Any) -> None:
+    """What every demo call says besides; it closes at 17:00 on the earliest working day that the rule allows, a week on."""
+    closing = calls.earliest_closing(call.rules) + timedelta(days=7, hours=17)
+    calls.fill(
+        call,
+        by=by,
+        requirement="按国家和地方技术标准完成全部工作，含一次现场调查、送审和按评审意见修改，提交纸质成果六份和电子文件。",
+        contact=by.person,
+        telephone="0451-55501001",
+        complaint_telephone="0451-55509001",
+        closing_at=closing,
+        **fields,
+    )

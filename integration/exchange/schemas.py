@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from kernel.clock import EventKind, Light, Unit
@@ -19,9 +20,10 @@ from kernel.errors import Invalid, Invalids, PortalError
 from kernel.timekeeping import ClockKind
 from kernel.words import Worded
 from market.catalogue import FeeManagement, Stage
-from market.commissions import CommissionStatus, InquiryKind, Route
+from market.commissions import CommissionStatus, InquiryKind, Payer, Route
 from market.deliverables import DeliverableStatus, Result
 from market.fees import FeeKind
+from market.routes import RankBy
 
 __all__ = ["COMPONENTS", "Schema", "check", "demand", "parse", "read_parameter"]
 
@@ -137,6 +139,38 @@ PAGING: Final[Mapping[str, Schema]] = {
 _PAGE: Final[Mapping[str, Schema]] = {"page": WHOLE, "size": WHOLE, "total": WHOLE}
 _PARTY: Final[Schema] = answer(name=WORDS, credit_code=WORDS)
 
+_CALL: Final[Mapping[str, Schema]] = {
+    "number": NUMBER,
+    "title": WORDS,
+    "status": one_of(CommissionStatus),
+    "status_label": WORDS,
+    "route": one_of(Route),
+    "payer": one_of(Payer),
+    "buyer": WORDS,
+    "project": answer(code=WORDS, name=WORDS),
+    "item": answer(code=WORDS, name=WORDS),
+    "region": WORDS,
+    "ceiling": maybe(FEN),
+    "floor": maybe(FEN),
+    "minimum_bidders": WHOLE,
+    "rank_by": one_of(RankBy),
+    "policy": WORDS,
+    "edition": WHOLE,
+    "published_at": maybe(INSTANT),
+    "closing_at": maybe(INSTANT),
+    "closed_at": maybe(INSTANT),
+    "opened_at": maybe(INSTANT),
+    "url": URL,
+}
+_WHOLE_CALL: Final[Mapping[str, Schema]] = {
+    **_CALL,
+    "notice": array(answer(name=WORDS, value=WORDS)),
+    "seal": {
+        "type": "object",
+        "additionalProperties": True,
+        "description": "flask bids seal 所需的密钥文件 / the key file for `flask bids seal`",
+    },
+}
 COMPONENTS: Final[Mapping[str, Schema]] = {
     # Requests
     "Nothing": record({}),
@@ -391,6 +425,19 @@ COMPONENTS: Final[Mapping[str, Schema]] = {
         supervising_authority=WORDS,
     ),
     "Items": answer(items=array(ref("Item")), **_PAGE),
+    "SealedBidToHandIn": record(
+        {
+            "version": integer(1, 1),
+            "call": NUMBER,
+            "sealed_by": {"type": "string", "enum": ["browser", "offline"]},
+            "ciphertext": text(1_800_000, 1, description="age 密文，base64 / an age file in base64"),
+            "wraps": {"type": "object", "additionalProperties": text(8000, 1), "maxProperties": 6},
+        },
+        ("version", "call", "sealed_by", "ciphertext", "wraps"),
+    ),
+    "BidReceipt": answer(version=WHOLE, call=NUMBER, sha256=SHA256, at=INSTANT, key=WORDS, signature=WORDS),
+    "CallForBids": answer(**_WHOLE_CALL),
+    "Calls": answer(calls=array(answer(**_CALL)), **_PAGE),
     "Services": answer(
         services=array(
             answer(
@@ -484,8 +531,8 @@ def check(schema: Schema, value: Any, at: str = "") -> list[PortalError]:
     """What is wrong with a value from a request; ``at`` names its place, such as ``materials[0].name``."""
     if "$ref" in schema:
         schema = COMPONENTS[schema["$ref"].rpartition("/")[2]]
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if not any(_is_kind(kind, value) for kind in kinds):
+    kinds = schema["type"]
+    if not (any(_is_kind(kind, value) for kind in kinds) if isinstance(kinds, list) else _is_kind(kinds, value)):
         return [_unfit(schema, at)]
     if isinstance(value, dict):
         return _check_members(schema, value, at)
@@ -559,15 +606,23 @@ def _fits(schema: Schema, value: Any) -> bool:
         return (
             schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 2000)
             and _is_storable(value)
-            and re.fullmatch(schema.get("pattern", PLAIN).strip("^$"), value) is not None
+            and _pattern(schema.get("pattern", PLAIN)).fullmatch(value) is not None
             and (schema.get("format") != "date" or _is_day(value))
         )
     return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
 
 
+@lru_cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text.strip("^$"))
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
 def _is_storable(value: str) -> bool:
     """No zero characters, which no database text holds, and no half of a pair, which no encoding does."""
-    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value)
+    return _UNSTORABLE.search(value) is None
 
 
 def _is_day(value: str) -> bool:
@@ -578,7 +633,8 @@ def _is_day(value: str) -> bool:
 
 
 def _printable(name: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in name[:200])
+    short = name[:200]
+    return short if short.isprintable() else "".join(sign if sign.isprintable() else " " for sign in short)
 
 
 def _unfit(schema: Schema, at: str) -> ValueUnfit:

@@ -55,6 +55,7 @@ class Scope(Worded):
     DOCUMENTS_WRITE = "documents:write", "上传文件", "Upload files"
     COMMISSIONS_READ = "commissions:read", "查看委托", "Read commissions"
     COMMISSIONS_WRITE = "commissions:write", "办理委托", "Act on commissions"
+    BIDS_WRITE = "bids:write", "投递密封报价", "Hand in sealed bids"
     MATTERS_READ = "matters:read", "查看审批事项办理情况", "Read approval matters"
     MATTERS_WRITE = "matters:write", "办理审批事项", "Act on approval matters"
 

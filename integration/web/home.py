@@ -19,9 +19,12 @@ from kernel.web import choose, current_actor
 from market import shelf
 from market.agencies import Agency, AgencyStatus
 from market.commissions import Commission, CommissionStatus
+from market.web import calls
 
 blueprint = Blueprint("home", __name__)
 ACCESS: Mapping[str, Cell] = {"home.home": PUBLIC}
+#: The newest calls for bids that visitors and agencies see.
+SHOWN_CALLS = 5
 
 
 @blueprint.get("/", endpoint="home")
@@ -32,6 +35,7 @@ def home() -> str:
         categories=_categories(),
         figures=_figures() if actor is None else [],
         is_visitor=actor is None,
+        calls=calls.newest(SHOWN_CALLS) if actor is None or actor.has(Role.AGENCY.value) else [],
         **(_first_look(actor) if actor is not None else {}),
     )
 

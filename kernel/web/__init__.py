@@ -15,6 +15,7 @@ from kernel.config import Config, secret_key
 from kernel.trail import Actor
 from kernel.web import gate, incidents, pages, views
 from kernel.web.commands import people
+from kernel.web.draw_commands import draw_group
 from kernel.web.identity import current_account, current_actor, register_authenticator
 from kernel.web.incidents import form_errors, is_api
 from kernel.web.once import act_once, answer_once
@@ -31,6 +32,7 @@ from kernel.web.pages import (
     see_other,
     url_with,
 )
+from kernel.web.sealing_commands import bids
 
 __all__ = [
     "ACCESS",
@@ -64,7 +66,7 @@ ACCESS: Mapping[str, Cell] = {"static": PUBLIC, **views.ACCESS}
 #: Noun of a subject → the address of the page about it.
 LINKS: Mapping[str, Callable[[str], str]] = {"file": lambda number: url_for("kernel.download", number=number)}
 blueprints = (views.blueprint,)
-commands = (people,)
+commands = (people, draw_group, bids)
 
 
 def install(

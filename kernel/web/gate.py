@@ -31,6 +31,14 @@ _POLICY = (
     "default-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; "
     "script-src 'self'; style-src 'self'; img-src 'self'"
 )
+#: What every answer carries unless it says otherwise itself.
+_ALWAYS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 csrf = CSRFProtect()
 
 
@@ -148,19 +156,20 @@ def _check_forgery() -> None:
 
 
 def _headers(config: Config) -> Callable[[Response], Response]:
+    always = dict(_ALWAYS)
+    if config.secure_cookies:
+        always["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
     def add(response: Response) -> Response:
         headers = response.headers
-        headers.setdefault("Content-Security-Policy", _POLICY)
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Referrer-Policy", "same-origin")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        if config.secure_cookies:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        told = {name.title() for name, _ in headers}
+        for name, value in always.items():
+            if name.title() not in told:
+                headers.add(name, value)
         if response.mimetype == "text/html":
             response.vary.add("Cookie")
-        if identity.is_known():
-            headers.setdefault("Cache-Control", "private, no-store")
+        if "Cache-Control" not in told and identity.is_known():
+            headers.add("Cache-Control", "private, no-store")
         return response
 
     return add

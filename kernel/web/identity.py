@@ -7,6 +7,7 @@ of machine time. Whether it is still good is asked of the database with every re
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from flask import g, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
@@ -123,6 +124,13 @@ def end() -> str | None:
 def has_ended() -> bool:
     """Whether this request came with a session that is no longer good."""
     return bool(g.get("portal_session_ended"))
+
+
+def ends_at() -> datetime | None:
+    """When this session ends whatever its person does, by machine time; None without a session."""
+    if current_account() is None:
+        return None
+    return datetime.fromtimestamp(session.get("since", 0.0), UTC) + LONGEST_SESSION
 
 
 def address() -> str:

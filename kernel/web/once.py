@@ -13,16 +13,17 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from flask import Response, request
-from sqlalchemy import Index, delete, update
+from sqlalchemy import Index, Table, bindparam, delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel import clock
 from kernel.db import Base, session, transaction
 from kernel.errors import Conflict, Invalid
+from kernel.statements import Statement
 from kernel.web.identity import current_actor
 from kernel.web.pages import see_other
 
@@ -71,6 +72,13 @@ class Attempt(Base):
     status: Mapped[int | None]
     created_at: Mapped[datetime]
     __table_args__ = (Index("ix_idempotency_created_at", "created_at"),)
+
+
+_ATTEMPTS = cast("Table", Attempt.__table__)
+_CLAIM = Statement(
+    insert(_ATTEMPTS).on_conflict_do_nothing().returning(_ATTEMPTS.c.key), ("key", "person_id", "request", "created_at")
+)
+_SETTLE = Statement(update(_ATTEMPTS).where(_ATTEMPTS.c.key == bindparam("attempt")), ("location", "answer", "status"))
 
 
 def act_once(act: Callable[[], str]) -> Response:
@@ -139,20 +147,15 @@ def forget_attempts(before: datetime) -> int:
 
 def _claim(token: str, asked: str) -> Attempt | None:
     """None if the attempt is new and now ours; the stored one otherwise, after waiting for whoever is at it."""
-    actor = current_actor()
-    statement = insert(Attempt).values(
-        key=_key(token),
-        person_id=actor.person_id if actor else None,
-        request=asked,
-        created_at=clock.machine(),
-    )
-    if session.execute(statement.on_conflict_do_nothing().returning(Attempt.key)).first() is not None:
+    actor, key = current_actor(), _key(token)
+    person = actor.person_id if actor else None
+    if _CLAIM.first(key=key, person_id=person, request=asked, created_at=clock.machine()) is not None:
         return None
-    return session.get_one(Attempt, _key(token))
+    return session.get_one(Attempt, key)
 
 
 def _settle(token: str, **outcome: Any) -> None:
-    session.execute(update(Attempt).where(Attempt.key == _key(token)).values(**outcome))
+    _SETTLE.later(attempt=_key(token), **outcome)
 
 
 def _key(token: str) -> str:

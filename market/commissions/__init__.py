@@ -7,6 +7,7 @@ here; what follows is in :mod:`market.services` and :mod:`market.deliverables`.
 from market.commissions.drafting import (
     Picked,
     choose,
+    choose_directly,
     draft,
     figures_of,
     hand_in,
@@ -15,6 +16,8 @@ from market.commissions.drafting import (
 )
 from market.commissions.faults import (
     AgreedFeeInvalid,
+    CallStands,
+    ChosenOtherwise,
     FeeUnknown,
     InquiryOpen,
     ListingChanged,
@@ -33,8 +36,10 @@ from market.commissions.inquiries import (
     resume_clock,
 )
 from market.commissions.life import (
+    ON_CALL_PAGES,
     STEPS,
     by_agency,
+    by_applicant,
     by_client,
     by_clock,
     by_either,
@@ -50,6 +55,7 @@ from market.commissions.offering import (
     lapse,
     offer,
     request_materials,
+    send,
     supply_materials,
     take_back,
     take_on,
@@ -73,6 +79,7 @@ from market.commissions.records import (
     CommissionStatus,
     Inquiry,
     InquiryKind,
+    Payer,
     Route,
 )
 from market.commissions.telling import (
@@ -82,8 +89,11 @@ from market.commissions.telling import (
 
 __all__ = [
     "NUMBER",
+    "ON_CALL_PAGES",
     "STEPS",
     "AgreedFeeInvalid",
+    "CallStands",
+    "ChosenOtherwise",
     "Commission",
     "CommissionMaterial",
     "CommissionStatus",
@@ -94,18 +104,21 @@ __all__ = [
     "ListingChanged",
     "MaterialMissing",
     "NotYourProject",
+    "Payer",
     "Picked",
     "PointsMissing",
     "ReasonMissing",
     "Route",
     "TooLateToTakeBack",
     "by_agency",
+    "by_applicant",
     "by_client",
     "by_clock",
     "by_either",
     "can_see",
     "cancel",
     "choose",
+    "choose_directly",
     "close_inquiry",
     "current_inquiry",
     "decline",
@@ -130,6 +143,7 @@ __all__ = [
     "price",
     "request_materials",
     "resume_clock",
+    "send",
     "supply_materials",
     "take_back",
     "take_back_minutes",

@@ -11,11 +11,12 @@ from kernel.db import session
 from kernel.dossier import Entry
 from kernel.files import Document
 from kernel.projects import Phase, Project
+from kernel.statements import store
 from kernel.trail import Actor
 from market import fees, listings
-from market.commissions.faults import AgreedFeeInvalid, FeeUnknown, MaterialMissing, NotYourProject
+from market.commissions.faults import AgreedFeeInvalid, ChosenOtherwise, FeeUnknown, MaterialMissing, NotYourProject
 from market.commissions.life import STEPS
-from market.commissions.records import NUMBER, Commission, CommissionMaterial, CommissionStatus, Route
+from market.commissions.records import NUMBER, Commission, CommissionMaterial, CommissionStatus, Payer, Route
 from market.fees import Figures, Quote
 from market.listings import Listing
 
@@ -65,6 +66,8 @@ def draft(
         listing=listing,
         agency=listing.agency,
         client=client,
+        applicant_id=project.organisation_id,
+        payer=Payer.SELF,
         quote=[],
         quantity=quantity,
         promised_working_days=listing.promised_working_days,
@@ -74,9 +77,10 @@ def draft(
         materials=[],
         inquiries=[],
     )
-    session.add(commission)
-    session.flush()
-    trail.record(commission.subject, "commission.drafted", by=by, project=project.code, item=listing.item.code)
+    store(commission)
+    trail.record(
+        commission.subject, "commission.drafted", by=by, is_first=True, project=project.code, item=listing.item.code
+    )
     return commission
 
 
@@ -84,9 +88,20 @@ def choose(commission: Commission, listing: Listing, *, by: Actor) -> None:
     """Point a draft at another listing of the same item (after a decline, a lapse or a change of mind).
 
     Raises:
-        workflow.MoveNotOpen: it is no draft of the actor's. listings.ListingNotInForce.
+        workflow.MoveNotOpen: it is no draft of the actor's. listings.ListingNotInForce. ChosenOtherwise.
     """
     workflow.check(commission, STEPS, "offer", by=by)
+    if commission.route is not Route.MENU:
+        raise ChosenOtherwise(route=commission.route.zh, route_en=commission.route.en)
+    choose_directly(commission, listing)
+
+
+def choose_directly(commission: Commission, listing: Listing) -> None:
+    """The same for a caller that has checked whose move it is.
+
+    Raises:
+        listings.ListingNotInForce: it is not of this item, or not to be had.
+    """
     if listing.item_id != commission.item_id or not listings.in_force(listing):
         raise listings.ListingNotInForce
     commission.listing = listing

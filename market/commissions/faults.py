@@ -17,6 +17,18 @@ class NotYourProject(Invalid):
     en = "{value} is not your organisation's project"
 
 
+class ChosenOtherwise(Conflict):
+    code = "chosen_otherwise"
+    zh = "此件的采购方式为“{route}”，不能从菜单直接选择机构"
+    en = "The agency of this purchase is found by “{route_en}”, not from the menu"
+
+
+class CallStands(Conflict):
+    code = "call_stands"
+    zh = "采购公告已发布，请在采购公告页面终止采购"
+    en = "A call for bids was published; withdraw it on its own page"
+
+
 class PointsMissing(Invalid):
     code = "points_missing"
     zh = "请逐条写明需要补齐的内容"

@@ -7,11 +7,29 @@ from datetime import datetime, timedelta
 from kernel import clock, policies, timekeeping, trail, workflow
 from kernel.access import Role
 from kernel.trail import Actor
-from market.commissions.records import Commission, CommissionStatus, InquiryKind
+from market.commissions.records import Commission, CommissionStatus, InquiryKind, Route
 
 trail.name_acts(
     {
+        "commission.requested": ("申请政府付费服务", "Government-paid service requested"),
+        "commission.taken_up": ("主管部门受理申请", "Request taken up by the authority"),
+        "commission.request_declined": ("主管部门未予受理", "Request declined by the authority"),
+        "commission.request_withdrawn": ("撤回申请", "Request withdrawn"),
         "commission.drafted": ("填写委托", "Commission drafted"),
+        "commission.published": ("发布采购公告", "Call for bids published"),
+        "commission.amended": ("发布更正公告", "Correction notice published"),
+        "commission.extended": ("顺延截止时间", "Closing time extended"),
+        "bidding.closed": ("报价截止", "Bidding closed"),
+        "bids.opened": ("开标", "Bids opened"),
+        "call.failed": ("流标", "Call failed"),
+        "commission.rerun": ("重新组织采购", "Call run again"),
+        "award.published": ("公示中选结果", "Award publicised"),
+        "award.overturned": ("异议成立，撤销中选结果", "Award overturned"),
+        "award.refused": ("中选机构放弃", "Award refused by the winner"),
+        "award.lapsed": ("中选机构逾期未接受", "Winner did not answer in time"),
+        "objection.filed": ("提出异议", "Objection filed"),
+        "objection.rejected": ("异议不成立", "Objection rejected"),
+        "contract.confirmed": ("确认合同", "Contract confirmed"),
         "commission.offered": ("服务委托", "Commission offered"),
         "commission.taken_back": ("撤回委托", "Offer taken back"),
         "commission.materials_requested": ("一次性告知补齐材料", "Materials requested"),
@@ -44,6 +62,13 @@ def by_client(commission: Commission, actor: Actor) -> bool:
     )
 
 
+def by_applicant(commission: Commission, actor: Actor) -> bool:
+    """The project's construction unit: accepts the deliverable whoever pays (001 §9.4)."""
+    return actor.organisation_id == commission.applicant_id and actor.has(
+        Role.APPLICANT.value, Role.AUTHORITY.value, Role.ASSISTANT.value
+    )
+
+
 def by_agency(commission: Commission, actor: Actor) -> bool:
     return (
         commission.agency is not None
@@ -60,8 +85,45 @@ def by_clock(commission: Commission, actor: Actor) -> bool:
     return actor.has("clock")
 
 
-#: The whole life, one row a move (life-cycles §2; the bidding routes add theirs).
+def by_client_or_clock(commission: Commission, actor: Actor) -> bool:
+    return by_client(commission, actor) or by_clock(commission, actor)
+
+
+def by_custodian(commission: Commission, actor: Actor) -> bool:
+    """Whoever may hold a key; whose key it is, the opening itself looks up."""
+    return by_client(commission, actor) or actor.has(Role.OPERATOR.value, Role.SUPERVISOR.value, "clock")
+
+
+def by_operator(commission: Commission, actor: Actor) -> bool:
+    return actor.has(Role.OPERATOR.value)
+
+
+def by_an_agency(commission: Commission, actor: Actor) -> bool:
+    """Any agency; that it took part, the objection itself looks up."""
+    return actor.has(Role.AGENCY.value)
+
+
+#: The whole life, one row a move (life-cycles §2).
 STEPS: workflow.Steps = {
+    "take_up": workflow.Step(("requested",), "draft", "commission.taken_up", by_client),
+    "decline_request": workflow.Step(("requested",), "declined", "commission.request_declined", by_client),
+    "withdraw_request": workflow.Step(("requested",), "cancelled", "commission.request_withdrawn", by_applicant),
+    "publish": workflow.Step(("draft",), "open", "commission.published", by_client),
+    "amend": workflow.Step(("open",), None, "commission.amended", by_client),
+    "extend_closing": workflow.Step(("open",), None, "commission.extended", by_operator),
+    "reopen": workflow.Step(("evaluating", "failed"), "open", "commission.extended", by_operator),
+    "close": workflow.Step(("open",), "evaluating", "bidding.closed", by_clock),
+    "open_bids": workflow.Step(("evaluating",), None, "bids.opened", by_custodian),
+    "fail": workflow.Step(("open", "evaluating"), "failed", "call.failed", by_client_or_clock),
+    "rerun": workflow.Step(("failed",), None, "commission.rerun", by_client),
+    "award": workflow.Step(("evaluating",), "publicised", "award.published", by_client_or_clock),
+    "object": workflow.Step(("publicised",), None, "objection.filed", by_an_agency),
+    "reject_objection": workflow.Step(("publicised",), None, "objection.rejected", by_client),
+    "overturn": workflow.Step(("publicised",), "evaluating", "award.overturned", by_client),
+    "confirm": workflow.Step(("publicised",), "offered", "commission.offered", by_clock),
+    "refuse_award": workflow.Step(("offered",), "evaluating", "award.refused", by_agency),
+    "lapse_award": workflow.Step(("offered",), "evaluating", "award.lapsed", by_clock),
+    "confirm_contract": workflow.Step(("taken_on",), None, "contract.confirmed", by_either),
     "offer": workflow.Step(("draft",), "offered", "commission.offered", by_client),
     "take_back": workflow.Step(("offered",), "draft", "commission.taken_back", by_client),
     "request_materials": workflow.Step(("offered",), None, "commission.materials_requested", by_agency),
@@ -76,11 +138,23 @@ STEPS: workflow.Steps = {
     "agree_extension": workflow.Step(("in_service",), None, "service.extended", by_client),
     "refuse_extension": workflow.Step(("in_service",), None, "service.extension_refused", by_client),
     "deliver": workflow.Step(("in_service",), "delivered", "service.delivered", by_agency),
-    "return": workflow.Step(("delivered",), "in_service", "service.returned", by_client),
-    "accept": workflow.Step(("delivered",), "finished", "service.finished", by_client),
+    "return": workflow.Step(("delivered",), "in_service", "service.returned", by_applicant),
+    "accept": workflow.Step(("delivered",), "finished", "service.finished", by_applicant),
     "terminate": workflow.Step(("in_service", "delivered"), "terminated", "commission.terminated", by_either),
-    "cancel": workflow.Step(("draft", "offered"), "cancelled", "commission.cancelled", by_client),
+    "cancel": workflow.Step(
+        ("draft", "open", "evaluating", "publicised", "offered"), "cancelled", "commission.cancelled", by_client
+    ),
 }
+
+
+#: Done on the pages of the call, the objection and the request, each by a verb that knows more than this table.
+ON_CALL_PAGES = frozenset(
+    {
+        "take_up", "decline_request", "withdraw_request", "publish", "amend", "extend_closing", "reopen", "close", "open_bids",
+        "fail", "rerun", "award", "object", "reject_objection", "overturn", "confirm", "refuse_award",
+        "confirm_contract",
+    }
+)  # fmt: skip
 
 
 def may_take_back(commission: Commission) -> bool:
@@ -88,6 +162,7 @@ def may_take_back(commission: Commission) -> bool:
     return (
         commission.status == CommissionStatus.OFFERED
         and commission.offered_at is not None
+        and not commission.route.is_competition
         and not any(inquiry.opened_at >= commission.offered_at for inquiry in commission.inquiries)
         and clock.now() < commission.offered_at + timedelta(minutes=take_back_minutes())
     )
@@ -101,7 +176,11 @@ def moves(commission: Commission, by: Actor) -> list[str]:
     """The actions open to ``by`` now: the table's, less those whose own condition does not hold."""
     open_ones = workflow.moves(commission, STEPS, by)
     asked = {inquiry.kind for inquiry in commission.inquiries if inquiry.closed_at is None}
-    closed = set()
+    closed = set(ON_CALL_PAGES)
+    if commission.route.is_competition:
+        closed |= {"offer", "cancel"}  # the call's result does the one, its withdrawal on its own page the other
+    elif commission.route is Route.DIRECT:
+        closed.add("offer")  # on the request's page, which checks the limit
     if not may_take_back(commission):
         closed.add("take_back")
     if InquiryKind.MATERIALS in asked:
@@ -115,7 +194,14 @@ def moves(commission: Commission, by: Actor) -> list[str]:
 def can_see(commission: Commission, actor: Actor) -> bool:
     """See :func:`is_visible`."""
     agency = commission.agency.organisation_id if commission.agency is not None else None
-    return is_visible(commission.client_id, agency, commission.offered_at, commission.status, actor)
+    return is_visible(
+        commission.client_id,
+        agency,
+        commission.offered_at,
+        commission.status,
+        actor,
+        applicant_id=commission.applicant_id,
+    )
 
 
 def is_visible(
@@ -124,9 +210,11 @@ def is_visible(
     offered_at: datetime | None,
     status: CommissionStatus,
     actor: Actor,
+    *,
+    applicant_id: int | None = None,
 ) -> bool:
-    """The two sides; the agency only once the offer was made; supervisors and auditors."""
-    if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value) or actor.organisation_id == client_id:
+    """The two sides and the applicant; the agency only once the offer was made; supervisors and auditors."""
+    if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value) or actor.organisation_id in {client_id, applicant_id}:
         return True
     return (
         agency_organisation_id is not None

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from kernel import clock, dossier, policies, timekeeping, trail, workflow
 from kernel.clock import Unit
+from kernel.db import session
 from kernel.errors import Invalids, PortalError
-from kernel.timekeeping import ClockKind
+from kernel.timekeeping import ClockKind, StoredClock
 from kernel.trail import Actor
 from market import listings, recusals
 from market.agencies import AgencyStatus, AgencySuspended
 from market.commissions.drafting import Picked, hand_in, missing_materials, price
-from market.commissions.faults import InquiryOpen, ListingChanged, MaterialMissing, TooLateToTakeBack
+from market.commissions.faults import (
+    CallStands,
+    ChosenOtherwise,
+    InquiryOpen,
+    ListingChanged,
+    MaterialMissing,
+    TooLateToTakeBack,
+)
 from market.commissions.inquiries import (
     close_inquiries,
     close_inquiry,
@@ -35,17 +44,19 @@ def offer(
     agreed_fee: int | None = None,
     expected_version: int | None = None,
     expected_edition: int | None = None,
-) -> None:
-    """Commission the agency: fee fixed, materials complete, the agency's time to answer begins.
+) -> StoredClock:
+    """Commission the agency: fee fixed, materials complete, the agency's time to answer begins: its clock is answered.
 
     ``expected_edition`` is the edition of the listing that the client saw; nobody is bound to a fee they did not see.
 
     Raises:
         ListingChanged: the agency changed fee or days since.
         workflow.MoveNotOpen, workflow.StaleVersion, listings.ListingNotInForce, recusals.MustRecuse, FeeUnknown,
-        AgreedFeeInvalid, Invalids (of MaterialMissing).
+        AgreedFeeInvalid, Invalids (of MaterialMissing). ChosenOtherwise: a competition finds the agency.
     """
     workflow.check(commission, STEPS, "offer", by=by, expected_version=expected_version)
+    if commission.route.is_competition:
+        raise ChosenOtherwise(route=commission.route.zh, route_en=commission.route.en)
     listing = listings.for_offer(commission.listing) if commission.listing is not None else None
     if listing is None or not listings.in_force(listing):
         raise listings.ListingNotInForce
@@ -74,27 +85,45 @@ def offer(
     if lacking:
         raise Invalids(lacking)
     fee, computed = price(listing, commission.project, quantity=commission.quantity, agreed_fee=agreed_fee)
-    policy = policies.current("agency_response")
-    commission.fee = fee
     commission.quote = [{"zh": line.zh, "en": line.en, "amount": line.amount} for line in computed.lines]
     commission.listing_edition = listing.edition
-    commission.promised_working_days = listing.promised_working_days
-    commission.policy = policy.version
-    commission.reason = ""  # an earlier agency's refusal is not the next one's to read
-    commission.offered_at = None
-    workflow.step(
+    return send(
         commission,
-        STEPS,
         "offer",
+        fee=fee,
+        working_days=listing.promised_working_days,
         by=by,
         expected_version=expected_version,
         agency=listing.agency.name,
-        fee=fee,
         listing=listing.number,
         edition=listing.edition,
         materials=[{"name": m.name, "sha256": m.sha256} for m in commission.materials],
     )
-    timekeeping.start(
+
+
+def send(
+    commission: Commission,
+    action: str,
+    *,
+    fee: int | None,
+    working_days: int,
+    by: Actor,
+    at: datetime | None = None,
+    expected_version: int | None = None,
+    **data: Any,
+) -> StoredClock:
+    """What every offer does, however the agency was chosen: fee and days stand, the agency's time to answer begins.
+
+    ``action`` is the step that leads to *offered*; ``data`` goes into its act.
+    """
+    policy = policies.current("agency_response")
+    commission.fee = fee
+    commission.promised_working_days = working_days
+    commission.policy = policy.version
+    commission.reason = ""  # an earlier agency's refusal is not the next one's to read
+    commission.offered_at = None
+    workflow.step(commission, STEPS, action, by=by, at=at, expected_version=expected_version, fee=fee, **data)
+    response = timekeeping.start(
         commission.subject,
         ClockKind.AGENCY_RESPONSE,
         unit=Unit.WORKING_DAY,
@@ -102,8 +131,10 @@ def offer(
         warn=int(policy.values["warn"]),
         policy=policy,
         by=by,
+        at=at,
     )
-    tell_agency(commission, "commission.offered")
+    tell_agency(commission, "commission.offered", at=at)
+    return response
 
 
 def take_back(commission: Commission, *, by: Actor, expected_version: int | None = None) -> None:
@@ -168,21 +199,40 @@ def decline(commission: Commission, reason: str, *, by: Actor, expected_version:
     Raises:
         ReasonMissing.
     """
-    commission.reason = given_reason(reason)
-    workflow.step(commission, STEPS, "decline", by=by, expected_version=expected_version, reason=commission.reason)
-    commission.offered_at = None
+    told = given_reason(reason)
+    action = "refuse_award" if commission.route.is_competition else "decline"
+    workflow.step(commission, STEPS, action, by=by, expected_version=expected_version, reason=told)
+    commission.reason = told
     close_inquiries(commission)
     timekeeping.end_all(commission.subject, by=by)
-    tell_client(commission, "commission.declined")
+    tell_client(commission, "award.refused" if commission.route.is_competition else "commission.declined")
+    _come_back(commission)
 
 
 def lapse(commission: Commission, *, at: datetime) -> None:
-    """Nobody answered in time: the offer goes back to the client (by the system clock, at the legal instant)."""
-    workflow.step(commission, STEPS, "lapse", by=trail.CLOCK, at=at)
-    commission.offered_at = None
+    """Nobody answered in time: the offer goes back to the client (by the system clock, at the legal instant).
+
+    After a competition the award lapses, and the next in the ranking may be chosen.
+    """
+    is_award = commission.route.is_competition
+    workflow.step(commission, STEPS, "lapse_award" if is_award else "lapse", by=trail.CLOCK, at=at)
+    close_inquiries(commission)
     timekeeping.end_all(commission.subject, by=trail.CLOCK, at=at)
-    tell_client(commission, "commission.lapsed", is_warning=True)
-    tell_agency(commission, "commission.lapsed", is_warning=True)
+    act = "award.lapsed" if is_award else "commission.lapsed"
+    tell_client(commission, act, is_warning=True)
+    tell_agency(commission, act, is_warning=True)
+    _come_back(commission)
+
+
+def _come_back(commission: Commission) -> None:
+    """An offer that came back: a draft again, or a competition whose next may be chosen."""
+    commission.offered_at = None
+    if commission.route.is_competition:
+        commission.publicised_at = None
+        commission.agency = None
+        commission.fee = None
+        commission.quote = []
+    session.flush()
 
 
 def take_on(commission: Commission, *, by: Actor, expected_version: int | None = None) -> None:
@@ -202,7 +252,13 @@ def take_on(commission: Commission, *, by: Actor, expected_version: int | None =
 
 
 def cancel(commission: Commission, reason: str, *, by: Actor, expected_version: int | None = None) -> None:
-    """The client gives the commission up before the agency took it on."""
+    """The client gives the commission up before the agency took it on.
+
+    Raises:
+        CallStands: a published call is withdrawn with a notice, not in silence.
+    """
+    if commission.route.is_competition and commission.open_at is not None:
+        raise CallStands
     was_offered = commission.status == CommissionStatus.OFFERED
     commission.reason = reason.strip()
     workflow.step(commission, STEPS, "cancel", by=by, expected_version=expected_version, reason=commission.reason)

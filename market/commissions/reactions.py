@@ -28,7 +28,9 @@ def on_red(act: TrailAct, by: Actor) -> None:
 
 
 def tell_both_sides(act: TrailAct, by: Actor) -> None:
-    """Subscriber of a commission's changes of light."""
+    """Subscriber of a commission's changes of light; the publicity period is no delay of anybody's."""
+    if act.data["clock"] == ClockKind.PUBLICITY.value:
+        return
     commission = session.scalars(select(Commission).where(Commission.number == act.subject.partition(":")[2])).one()
     for tell in (tell_client, tell_agency):
         tell(commission, act.act, is_warning=True, at=act.at)

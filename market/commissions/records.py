@@ -23,7 +23,11 @@ NUMBER = numbers.series("WT")
 
 
 class CommissionStatus(Worded):
+    REQUESTED = "requested", "待主管部门受理", "Requested of the authority"
     DRAFT = "draft", "待委托", "Draft"
+    OPEN = "open", "公告中", "Open for bids"
+    EVALUATING = "evaluating", "评审中", "Under evaluation"
+    PUBLICISED = "publicised", "公示中", "Result publicised"
     OFFERED = "offered", "待机构接受", "Offered"
     TAKEN_ON = "taken_on", "已接受委托", "Taken on"
     IN_SERVICE = "in_service", "服务中", "In service"
@@ -31,10 +35,29 @@ class CommissionStatus(Worded):
     FINISHED = "finished", "已办结", "Finished"
     TERMINATED = "terminated", "已终止", "Terminated"
     CANCELLED = "cancelled", "已取消", "Cancelled"
+    FAILED = "failed", "流标", "Failed"
+    DECLINED = "declined", "未予受理", "Declined by the authority"
 
 
 class Route(Worded):
+    """How the agency is chosen; all but the first two are competitions (competition.md)."""
+
     MENU = "menu", "菜单式选择委托", "Menu"
+    DIRECT = "direct", "直接委托", "Direct"
+    BIDDING = "bidding", "线上竞价", "Bidding"
+    COMPARISON = "comparison", "综合比选", "Comparison"
+    DRAW = "draw", "随机抽取", "Draw"
+    INVITATION = "invitation", "邀请比选", "Invitation"
+    DESCENDING_ROUNDS = "descending_rounds", "多轮竞价", "Descending rounds"
+
+    @property
+    def is_competition(self) -> bool:
+        return self not in {Route.MENU, Route.DIRECT}
+
+
+class Payer(Worded):
+    SELF = "self", "申请人付费", "Paid by the applicant"
+    GOVERNMENT = "government", "政府付费", "Paid by government"
 
 
 class InquiryKind(Worded):
@@ -43,7 +66,11 @@ class InquiryKind(Worded):
 
 
 class Commission(Keyed):
-    """``fee`` in fen as agreed at the offer; ``quote`` keeps its arithmetic, ``listing_edition`` its origin."""
+    """``fee`` in fen as agreed at the offer; ``quote`` keeps its arithmetic, ``listing_edition`` its origin.
+
+    ``client`` buys; ``applicant`` is the project's construction unit, which accepts the deliverable: the same
+    organisation unless the government pays (001 §9.2, §9.4).
+    """
 
     __tablename__ = "commissions"
     number: Mapped[str] = mapped_column(unique=True)
@@ -57,6 +84,9 @@ class Commission(Keyed):
     listing_edition: Mapped[int | None]
     agency_id: Mapped[int | None] = mapped_column(ForeignKey("agencies.id"))
     client_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    applicant_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    payer: Mapped[Payer] = mapped_column(WordColumn(Payer), default=Payer.SELF)
+    rerun_of_id: Mapped[int | None] = mapped_column(ForeignKey("commissions.id"))
     fee: Mapped[int | None]
     quote: Mapped[list[Any]]
     quantity: Mapped[int | None]
@@ -65,7 +95,11 @@ class Commission(Keyed):
     reason: Mapped[str] = mapped_column(default="")
     policy: Mapped[str] = mapped_column(default="")
     needed_for: Mapped[str] = mapped_column(default="")
+    requested_at: Mapped[datetime | None]
     draft_at: Mapped[datetime | None]
+    open_at: Mapped[datetime | None]
+    evaluating_at: Mapped[datetime | None]
+    publicised_at: Mapped[datetime | None]
     offered_at: Mapped[datetime | None]
     taken_on_at: Mapped[datetime | None]
     in_service_at: Mapped[datetime | None]
@@ -73,18 +107,24 @@ class Commission(Keyed):
     finished_at: Mapped[datetime | None]
     terminated_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    declined_at: Mapped[datetime | None]
     project: Mapped[Project] = relationship(lazy="joined")
     phase: Mapped[Phase | None] = relationship(lazy="joined")
     item: Mapped[ServiceItem] = relationship(lazy="joined")
     listing: Mapped[Listing | None] = relationship()
     agency: Mapped[Agency | None] = relationship(lazy="joined")
     client: Mapped[Organisation] = relationship(lazy="joined", foreign_keys=[client_id])
+    applicant: Mapped[Organisation] = relationship(foreign_keys=[applicant_id])
+    rerun_of: Mapped[Commission | None] = relationship(remote_side="Commission.id")
     materials: Mapped[list[CommissionMaterial]] = relationship(lazy="selectin", order_by="CommissionMaterial.id")
     inquiries: Mapped[list[Inquiry]] = relationship(lazy="selectin", order_by="Inquiry.id")
     __table_args__ = (
         Index("ix_commissions_client", "client_id", "id"),
         Index("ix_commissions_agency", "agency_id", "id"),
         Index("ix_commissions_project", "project_id", "id"),
+        Index("ix_commissions_applicant", "applicant_id", "id"),
+        Index("ix_commissions_rerun_of", "rerun_of_id", unique=True, postgresql_where=text("rerun_of_id IS NOT NULL")),
     )
 
     @property

@@ -17,7 +17,7 @@ from kernel.policies import current as policy_of
 from kernel.trail import Actor
 from kernel.web import bracketed, choose, instant, language
 from market import commissions, deliverables, fees, services
-from market.commissions import Commission, CommissionStatus, InquiryKind, Picked
+from market.commissions import Commission, CommissionStatus, InquiryKind, Picked, Route
 from market.deliverables import Deliverable, Part, Result
 from market.web import progress
 from market.web.forms import Field, Sheet, Words, assign, default_validity, stem
@@ -185,6 +185,8 @@ def agreed_fee(text: str) -> int | None:
 
 
 def _offer(commission: Commission, sheet: Sheet, by: Actor, version: int) -> None:
+    if commission.route is not Route.MENU:
+        raise commissions.ChosenOtherwise(route=commission.route.zh, route_en=commission.route.en)
     fee = agreed_fee(sheet.text("agreed_fee")) if is_negotiable(commission) else None
     seen = sheet.text("edition")
     edition = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None

@@ -18,9 +18,10 @@ from kernel.trail import Actor
 from kernel.web import act_once, choose, form_errors, language, page_number, signed_in_actor
 from kernel.web.kept import Kept
 from kernel.workflow import MoveNotOpen, StaleVersion
-from market import commissions, deliverables, fees, listings, services
+from market import calls, commissions, contracts, deliverables, fees, listings, services
 from market.agencies import Agency
-from market.commissions import Commission, CommissionStatus
+from market.calls import CallForBids
+from market.commissions import Commission, CommissionStatus, Route
 from market.services import Extension
 from market.web import glance, ordering, progress
 from market.web.acts import ACTS, Act, arithmetic, by_slug, file_fields, rows_of, slug
@@ -81,6 +82,7 @@ def _scope(actor: Actor) -> ColumnElement[bool]:
     mine = select(Agency.id).where(Agency.organisation_id == actor.organisation_id).scalar_subquery()
     return or_(
         Commission.client_id == actor.organisation_id,
+        Commission.applicant_id == actor.organisation_id,
         (Commission.agency_id == mine) & Commission.offered_at.is_not(None),
     )
 
@@ -373,7 +375,11 @@ def _body(number: str, actor: Actor) -> Markup:
     commission = commissions.find(number, by=actor)
     editions = deliverables.of_commission(commission)
     open_ones = progress.available(commission, actor)
-    is_whole = progress.is_client(commission, actor) or actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value)
+    is_side = progress.is_client(commission, actor) or progress.is_applicant(commission, actor)
+    is_whole = is_side or actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value)
+    call = calls.of_commission(commission) if commission.route.is_competition else None
+    if call is not None and not calls.can_see(call, actor):
+        call = None
     title, text = progress.next_step(commission, actor, open_ones)
     html = current_app.jinja_env.get_template("market/commission_content.html").render(
         language=language(),
@@ -384,7 +390,8 @@ def _body(number: str, actor: Actor) -> Markup:
         status_kind=progress.STATUS_KINDS[commission.status],
         next_title=choose(*title),
         next_text=choose(*text),
-        actions=_buttons(commission, open_ones),
+        call=call,
+        actions=_elsewhere(commission, call, actor) + _buttons(commission, open_ones),
         side_actions=_links(commission, actor, open_ones),
         fee=arithmetic([(one["zh"], one["en"], one["amount"]) for one in commission.quote], commission.fee)
         if commission.fee is not None
@@ -430,14 +437,45 @@ def _buttons(commission: Commission, open_ones: list[str]) -> list[dict[str, str
     ]
 
 
+def _elsewhere(commission: Commission, call: CallForBids | None, actor: Actor) -> list[dict[str, str]]:
+    """What is to be done on the page of the request or of the call."""
+    is_client = commissions.by_client(commission, actor)
+    found: list[tuple[str, str]] = []
+    if commission.requested_at is not None and commission.status in (
+        CommissionStatus.REQUESTED,
+        CommissionStatus.DRAFT,
+    ):
+        found.append((choose("办理申请", "Go to the request"), url_for("requests.show", number=commission.number)))
+    if call is not None and commission.status == CommissionStatus.DRAFT and is_client:
+        found.append((choose("填写采购需求", "Go on with the need"), url_for("needs.show", number=call.number)))
+    elif call is not None and call.published_at is not None and commission.status in CALL_STATES:
+        found.append((choose("查看采购公告", "See the call for bids"), url_for("calls.show", number=call.number)))
+    return [{"label": label, "url": url, "kind": "primary"} for label, url in found[-1:]]
+
+
+#: States whose business is on the page of the call.
+CALL_STATES = frozenset(
+    {
+        CommissionStatus.OPEN,
+        CommissionStatus.EVALUATING,
+        CommissionStatus.PUBLICISED,
+        CommissionStatus.FAILED,
+        CommissionStatus.CANCELLED,
+    }
+)
+
+
 def _links(commission: Commission, actor: Actor, open_ones: list[str]) -> list[tuple[str, str]]:
     links = []
-    if commission.status == CommissionStatus.DRAFT and commissions.by_client(commission, actor):
+    is_menu = commission.route is Route.MENU
+    if is_menu and commission.status == CommissionStatus.DRAFT and commissions.by_client(commission, actor):
         if commission.listing is not None:
             url = url_for("commissions.new", listing=commission.listing.number, draft=commission.number)
             links.append((choose("修改委托", "Change it"), url))
         url = url_for("commissions.choose_agency", number=commission.number)
         links.append((choose("改选机构", "Choose another agency"), url))
+    if contracts.of_commission(commission) is not None:
+        links.append((choose("合同", "Contract"), url_for("contracts.show", number=commission.number)))
     links += [
         (choose(*ACTS[name].title), url_for("commissions.act", number=commission.number, action=slug(name)))
         for name in open_ones

@@ -43,6 +43,7 @@ class Glance:
     """Who the sides are, the state, and the fingerprint of everything that happened."""
 
     client_id: int
+    applicant_id: int
     agency_organisation_id: int | None
     offered_at: datetime | None
     status: CommissionStatus
@@ -79,6 +80,7 @@ _heads_of = (
 _STATEMENT = (
     select(
         _COMMISSIONS.c.client_id,
+        _COMMISSIONS.c.applicant_id,
         _AGENCIES.c.organisation_id,
         _COMMISSIONS.c.offered_at,
         _COMMISSIONS.c.status,
@@ -101,7 +103,14 @@ def at(number: str, *, by: Actor) -> Glance:
     if row is None:
         raise NotFound
     seen = Glance(*row)
-    if not commissions.is_visible(seen.client_id, seen.agency_organisation_id, seen.offered_at, seen.status, by):
+    if not commissions.is_visible(
+        seen.client_id,
+        seen.agency_organisation_id,
+        seen.offered_at,
+        seen.status,
+        by,
+        applicant_id=seen.applicant_id,
+    ):
         raise NotFound
     return seen
 

@@ -34,6 +34,7 @@ STEPS: tuple[tuple[Words, str], ...] = (
 )
 #: How many of the steps are behind a commission in each state.
 _PASSED = {
+    CommissionStatus.REQUESTED: 0,
     CommissionStatus.DRAFT: 0,
     CommissionStatus.OFFERED: 1,
     CommissionStatus.TAKEN_ON: 2,
@@ -41,7 +42,35 @@ _PASSED = {
     CommissionStatus.DELIVERED: 4,
     CommissionStatus.FINISHED: 6,
 }
+#: The steps when the agency is found by a competition (life-cycles §2).
+CALL_STEPS: tuple[tuple[Words, str], ...] = (
+    (("需求", "Need"), "open_at"),
+    (("公告", "Notice"), "evaluating_at"),
+    (("开标", "Opening"), "publicised_at"),
+    (("公示", "Publicity"), "offered_at"),
+    (("委托", "Commission"), "taken_on_at"),
+    (("服务", "Service"), "delivered_at"),
+    (("成果", "Deliverable"), "finished_at"),
+)
+_CALL_PASSED = {
+    CommissionStatus.REQUESTED: 0,
+    CommissionStatus.DRAFT: 0,
+    CommissionStatus.OPEN: 1,
+    CommissionStatus.EVALUATING: 2,
+    CommissionStatus.PUBLICISED: 3,
+    CommissionStatus.OFFERED: 4,
+    CommissionStatus.TAKEN_ON: 5,
+    CommissionStatus.IN_SERVICE: 5,
+    CommissionStatus.DELIVERED: 6,
+    CommissionStatus.FINISHED: 7,
+}
 STATUS_KINDS = {
+    CommissionStatus.REQUESTED: "warn",
+    CommissionStatus.OPEN: "good",
+    CommissionStatus.EVALUATING: "info",
+    CommissionStatus.PUBLICISED: "info",
+    CommissionStatus.FAILED: "bad",
+    CommissionStatus.DECLINED: "bad",
     CommissionStatus.DRAFT: "neutral",
     CommissionStatus.OFFERED: "info",
     CommissionStatus.TAKEN_ON: "info",
@@ -52,23 +81,29 @@ STATUS_KINDS = {
     CommissionStatus.CANCELLED: "neutral",
 }
 OPEN = (
+    CommissionStatus.REQUESTED,
     CommissionStatus.DRAFT,
+    CommissionStatus.OPEN,
+    CommissionStatus.EVALUATING,
+    CommissionStatus.PUBLICISED,
     CommissionStatus.OFFERED,
     CommissionStatus.TAKEN_ON,
     CommissionStatus.IN_SERVICE,
     CommissionStatus.DELIVERED,
 )
-_KEY = re.compile(r"\b(materials|pause|acceptance):([0-9]+)")
+_KEY = re.compile(r"\b(materials|pause|acceptance|objection):([0-9]+)")
 
 
 def tracker(commission: Commission) -> list[dict[str, Any]]:
-    """The six steps for ``ui.tracker``."""
-    passed = _PASSED.get(commission.status)
+    """The six steps for ``ui.tracker``, or the seven of a competition."""
+    is_call = commission.route.is_competition
+    row, behind = (CALL_STEPS, _CALL_PASSED) if is_call else (STEPS, _PASSED)
+    passed = behind.get(commission.status)
     is_over = passed is None
     if passed is None:
-        passed = sum(1 for _label, stamp in STEPS if getattr(commission, stamp) is not None)
+        passed = sum(1 for _label, stamp in row if getattr(commission, stamp) is not None)
     steps = []
-    for index, (label, stamp) in enumerate(STEPS):
+    for index, (label, stamp) in enumerate(row):
         state = "done" if index < passed else "todo"
         if index == passed:
             state = "stopped" if is_over else "now"
@@ -181,7 +216,11 @@ def box(stored: StoredClock, commission: Commission) -> dict[str, Any]:
 def boxes(commission: Commission) -> list[dict[str, Any]]:
     """The clocks of a commission that matter in its present state, the pressing one first."""
     wanted: tuple[ClockKind, ...]
-    if commission.status == CommissionStatus.OFFERED:
+    if commission.status == CommissionStatus.REQUESTED:
+        wanted = (ClockKind.REQUEST,)
+    elif commission.status == CommissionStatus.PUBLICISED:
+        wanted = (ClockKind.PUBLICITY,)
+    elif commission.status == CommissionStatus.OFFERED:
         wanted = (ClockKind.AGENCY_RESPONSE,)
     elif commission.status == CommissionStatus.DELIVERED:
         wanted = (ClockKind.ACCEPTANCE, ClockKind.SERVICE)
@@ -249,6 +288,7 @@ def _key_words(key: str) -> str:
     return {
         "materials": choose(f"待补齐材料（第 {number} 次告知）", f"waiting for materials (notice {number})"),
         "pause": choose(f"待委托人配合（第 {number} 次）", f"waiting for the client (notice {number})"),
+        "objection": choose("异议待答复", "an objection waits for its answer"),
         "acceptance": choose(f"第 {number} 版成果待认可", f"edition {number} waiting for acceptance"),
     }.get(kind, key)
 
@@ -284,6 +324,11 @@ def is_client(commission: Commission, actor: Actor) -> bool:
     return actor.organisation_id == commission.client_id
 
 
+def is_applicant(commission: Commission, actor: Actor) -> bool:
+    """The project's construction unit, whoever buys."""
+    return actor.organisation_id == commission.applicant_id
+
+
 def is_agency(commission: Commission, actor: Actor) -> bool:
     return commission.agency is not None and actor.organisation_id == commission.agency.organisation_id
 
@@ -299,13 +344,24 @@ def available(commission: Commission, actor: Actor) -> list[str]:
     return open_ones
 
 
+#: States in which the buyer is next whatever else is open.
+_CLIENTS_TURN = (
+    CommissionStatus.REQUESTED,
+    CommissionStatus.DRAFT,
+    CommissionStatus.EVALUATING,
+    CommissionStatus.FAILED,
+)
+
+
 def waits_for(commission: Commission, actor: Actor, extensions: Mapping[int, object]) -> bool:
     """Whether the next act is the actor's side's; ``extensions`` holds open proposals by commission id."""
     asked = {inquiry.kind for inquiry in commission.inquiries if inquiry.closed_at is None}
     status = commission.status
+    if is_applicant(commission, actor) and status == CommissionStatus.DELIVERED:
+        return True
     if is_client(commission, actor):
         return (
-            status in (CommissionStatus.DRAFT, CommissionStatus.DELIVERED)
+            status in _CLIENTS_TURN
             or bool(asked)
             or (status == CommissionStatus.IN_SERVICE and commission.id in extensions)
         )
@@ -322,6 +378,10 @@ def next_step(commission: Commission, actor: Actor, open_ones: Sequence[str]) ->
     """Heading and one sentence for the box "what is mine to do"."""
     status = commission.status
     asked = {inquiry.kind for inquiry in commission.inquiries if inquiry.closed_at is None}
+    if is_applicant(commission, actor) and status == CommissionStatus.DELIVERED:
+        return _CLIENT[status]
+    if is_client(commission, actor) and status == CommissionStatus.DELIVERED:
+        return ("等待申请人认可成果", "Waiting for the applicant's acceptance"), _WATCHED[status]
     if is_client(commission, actor):
         return _client_step(commission, status, asked, open_ones)
     if is_agency(commission, actor):
@@ -332,6 +392,11 @@ def next_step(commission: Commission, actor: Actor, open_ones: Sequence[str]) ->
 def _client_step(
     commission: Commission, status: CommissionStatus, asked: set[InquiryKind], open_ones: Sequence[str]
 ) -> tuple[Words, Words]:
+    if status == CommissionStatus.DRAFT and commission.route.is_competition:
+        return ("请完成采购需求", "Complete the need"), (
+            "逐项填写后核对发布；发布前其他单位看不到。",
+            "Fill in each part, check and publish; nobody else sees it before.",
+        )
     if status == CommissionStatus.DRAFT and commission.reason:
         return (
             ("请改选机构，或修改后重新委托", "Choose another agency, or change the commission"),
@@ -377,6 +442,17 @@ _ENDED: dict[CommissionStatus, tuple[Words, Words]] = {
             "The deliverable stands in the project's dossier; authorities can rely on it without another upload.",
         ),
     ),
+    CommissionStatus.DECLINED: (
+        ("申请未予受理", "The request was declined"),
+        ("理由见办理记录。", "The reason stands in the history."),
+    ),
+    CommissionStatus.FAILED: (
+        ("流标", "The call failed"),
+        (
+            "报价机构不足，报价未开启；采购人可以重新组织采购。",
+            "Too few took part and no bid was opened; the buyer may run it again.",
+        ),
+    ),
     CommissionStatus.TERMINATED: (
         ("服务已终止", "The service was terminated"),
         ("已形成的办理记录和时间均予保留。", "What was stamped and recorded stays."),
@@ -386,66 +462,95 @@ _ENDED: dict[CommissionStatus, tuple[Words, Words]] = {
         ("如仍需服务，可重新选择服务并委托。", "If the service is still needed, choose one and commission it again."),
     ),
 }
-_CLIENT: dict[CommissionStatus, tuple[Words, Words]] = _ENDED | {
-    CommissionStatus.DRAFT: (
-        ("请核对并发出委托", "Check and send the commission"),
-        ("发出前机构看不到此件。", "The agency does not see it before you send it."),
+_UNDER_WAY: dict[CommissionStatus, tuple[Words, Words]] = {
+    CommissionStatus.REQUESTED: (
+        ("待主管部门受理", "Waiting for the authority"),
+        ("申请已送达主管部门。", "The request is with the authority."),
     ),
-    CommissionStatus.OFFERED: (
-        ("等待机构接受委托", "Waiting for the agency"),
+    CommissionStatus.OPEN: (
+        ("采购公告中", "The call is open"),
         (
-            "机构逾期未答复的，委托自动退回，您可改选其他机构。",
-            "If it does not answer in time, the commission comes back to you and you can choose another.",
+            "截止前不公布报价家数，报价开标前任何人都看不到。",
+            "How many bid is told after the closing; nobody sees a bid before the opening.",
         ),
     ),
-    CommissionStatus.TAKEN_ON: (
-        ("等待机构开始受理服务", "Waiting for the agency to start"),
-        ("机构点击“开始受理服务”后，承诺时限开始计算。", "The promised days run from the agency's start."),
+    CommissionStatus.EVALUATING: (
+        ("报价已截止", "Bidding is closed"),
+        ("开标、评审和定标在采购公告页面办理。", "Opening, evaluation and award are on the page of the call."),
     ),
-    CommissionStatus.IN_SERVICE: (
-        ("机构正在服务", "The agency is at work"),
-        ("成果提交后将通知您认可。", "You will be told when the deliverable is handed in."),
-    ),
-    CommissionStatus.DELIVERED: (
-        ("请核对成果并认可或退回", "Check the deliverable; accept or return it"),
-        (
-            "认可后成果归入项目材料库，服务随即办结；不答复不视为认可。",
-            "Accepting puts it into the project's dossier and finishes the service. Silence is not acceptance.",
-        ),
+    CommissionStatus.PUBLICISED: (
+        ("中选结果公示中", "The result is publicised"),
+        ("公示期满没有异议的，自动委托中选机构。", "Without an objection the winner is commissioned at its end."),
     ),
 }
-_AGENCY: dict[CommissionStatus, tuple[Words, Words]] = _ENDED | {
-    CommissionStatus.DRAFT: (
-        ("委托已收回", "The commission went back"),
-        ("委托人可修改后重新委托。", "The client may change it and commission again."),
-    ),
-    CommissionStatus.OFFERED: (
-        ("请答复委托", "Answer the commission"),
-        (
-            "请核对材料。材料齐全的接受委托；需要补齐的，一次性告知全部内容。",
-            "Check the materials. Take the commission on, or ask once for everything that is missing.",
+_CLIENT: dict[CommissionStatus, tuple[Words, Words]] = (
+    _ENDED
+    | _UNDER_WAY
+    | {
+        CommissionStatus.DRAFT: (
+            ("请核对并发出委托", "Check and send the commission"),
+            ("发出前机构看不到此件。", "The agency does not see it before you send it."),
         ),
-    ),
-    CommissionStatus.TAKEN_ON: (
-        ("请开始受理服务", "Start the service"),
-        (
-            "开始后按承诺时限计时，开始时间一经记录不可更改。",
-            "From the start the promised days run. The instant is stamped and cannot be changed.",
+        CommissionStatus.OFFERED: (
+            ("等待机构接受委托", "Waiting for the agency"),
+            (
+                "机构逾期未答复的，委托自动退回，您可改选其他机构。",
+                "If it does not answer in time, the commission comes back to you and you can choose another.",
+            ),
         ),
-    ),
-    CommissionStatus.IN_SERVICE: (
-        ("请按期提交成果报告", "Hand the deliverable in on time"),
-        (
-            "需要委托人配合的，可一次列明事项并暂停计时。",
-            "If you need something only the client can do, list it; the clock stands still meanwhile.",
+        CommissionStatus.TAKEN_ON: (
+            ("等待机构开始受理服务", "Waiting for the agency to start"),
+            ("机构点击“开始受理服务”后，承诺时限开始计算。", "The promised days run from the agency's start."),
         ),
-    ),
-    CommissionStatus.DELIVERED: (
-        ("等待委托人认可成果", "Waiting for the client's acceptance"),
-        ("等待期间不计入服务时限。", "This time is not counted as yours."),
-    ),
-}
-_WATCHED: dict[CommissionStatus, Words] = {status: text for status, (_title, text) in (_ENDED).items()} | {
+        CommissionStatus.IN_SERVICE: (
+            ("机构正在服务", "The agency is at work"),
+            ("成果提交后将通知您认可。", "You will be told when the deliverable is handed in."),
+        ),
+        CommissionStatus.DELIVERED: (
+            ("请核对成果并认可或退回", "Check the deliverable; accept or return it"),
+            (
+                "认可后成果归入项目材料库，服务随即办结；不答复不视为认可。",
+                "Accepting puts it into the project's dossier and finishes the service. Silence is not acceptance.",
+            ),
+        ),
+    }
+)
+_AGENCY: dict[CommissionStatus, tuple[Words, Words]] = (
+    _ENDED
+    | _UNDER_WAY
+    | {
+        CommissionStatus.DRAFT: (
+            ("委托已收回", "The commission went back"),
+            ("委托人可修改后重新委托。", "The client may change it and commission again."),
+        ),
+        CommissionStatus.OFFERED: (
+            ("请答复委托", "Answer the commission"),
+            (
+                "请核对材料。材料齐全的接受委托；需要补齐的，一次性告知全部内容。",
+                "Check the materials. Take the commission on, or ask once for everything that is missing.",
+            ),
+        ),
+        CommissionStatus.TAKEN_ON: (
+            ("请开始受理服务", "Start the service"),
+            (
+                "开始后按承诺时限计时，开始时间一经记录不可更改。",
+                "From the start the promised days run. The instant is stamped and cannot be changed.",
+            ),
+        ),
+        CommissionStatus.IN_SERVICE: (
+            ("请按期提交成果报告", "Hand the deliverable in on time"),
+            (
+                "需要委托人配合的，可一次列明事项并暂停计时。",
+                "If you need something only the client can do, list it; the clock stands still meanwhile.",
+            ),
+        ),
+        CommissionStatus.DELIVERED: (
+            ("等待委托人认可成果", "Waiting for the client's acceptance"),
+            ("等待期间不计入服务时限。", "This time is not counted as yours."),
+        ),
+    }
+)
+_WATCHED: dict[CommissionStatus, Words] = {status: text for status, (_title, text) in (_ENDED | _UNDER_WAY).items()} | {
     CommissionStatus.DRAFT: ("委托人正在填写。", "The client is drafting."),
     CommissionStatus.OFFERED: ("等待机构接受委托。", "Waiting for the agency."),
     CommissionStatus.TAKEN_ON: ("等待机构开始受理服务。", "Waiting for the agency to start."),

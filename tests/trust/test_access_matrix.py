@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ import app as application
 from integration.approvals import decisions, guide, matters
 from integration.approvals.matters import Outcome
 from integration.demo import city as demo
-from kernel import files
+from kernel import clock, files, policies
 from kernel.access import Cell, Role
 from kernel.accounts import Person, actor_of, add_member, register_person
 from kernel.accounts import sign_in as accounts_sign_in
@@ -31,11 +32,16 @@ from kernel.accounts.sign_in import current_code, enrol
 from kernel.db import Base, session, transaction
 from kernel.trail import Actor
 from kernel.web.gate import endpoints_without_cell
-from market import agencies, catalogue, commissions, deliverables, listings, services
+from market import agencies, catalogue, commissions, deliverables, drawing, listings, objections, services, signals
 from market.agencies import Agency
-from market.commissions import Picked
+from market.calls import CallForBids
+from market.commissions import Commission, CommissionStatus, Picked
 from market.deliverables import Part, Result
+from market.drawing import DrawPurpose
 from market.listings import Listing
+from market.notices import PublicNotice
+from market.signals import Finding, SignalKind
+from tests.market.contest import Contest
 
 REFERENCE = {"policies", "specialities", "service_items", "matter_kinds", "matter_materials", "alembic_version"}
 
@@ -94,6 +100,7 @@ def town(app: APIFlask, owner_engine) -> Iterator[Town]:  # type: ignore[no-unty
     built = Town(app)
     with transaction():
         _story(city, built.names)
+    _competition(city, built.names)
     csrf = app.config.get("WTF_CSRF_ENABLED", True)
     app.config["WTF_CSRF_ENABLED"] = False
     try:
@@ -159,7 +166,38 @@ def _story(city: demo.City, names: dict[str, str]) -> None:
     matters.accept(matter, by=window)
     matters.begin(matter, by=approver)
     decisions.decide(matter, Outcome.GRANTED, "同意", by=approver, evidence=[entry])
+    held = drawing.hold(
+        commission.subject,
+        DrawPurpose.TIE,
+        [("ZJ-1", "甲"), ("ZJ-2", "乙")],
+        1,
+        "抽取一家",
+        drawing.standard_parties(city.organisations["宏远"].id),
+        by=client,
+        outside_source="次日开奖的双色球红球",
+    )
+    noticed = signals.file(
+        Finding(
+            SignalKind.CONTACT,
+            ("试验",),
+            (city.agencies["清源"].id,),
+            (),
+            {"figures": {}, "lines": [], "heads": [], "rows": []},
+            strength=1,
+        ),
+        policies.current("signals"),
+        at=clock.now(),
+    )
+    assert noticed is not None
     names.update(
+        needs=session.scalars(select(CallForBids).where(CallForBids.published_at.is_(None))).unique().one().number,
+        requests=session.scalars(
+            select(Commission.number).where(Commission.status == CommissionStatus.REQUESTED)
+        ).one(),
+        notices=session.scalars(select(PublicNotice.number).order_by(PublicNotice.id).limit(1)).one(),
+        policies="bidding",
+        signals=noticed.number,
+        draws=held.number,
         commissions=commission.number,
         deliverables=deliverable.number,
         documents=entry.number,
@@ -175,6 +213,29 @@ def _story(city: demo.City, names: dict[str, str]) -> None:
         sha256=entry.sha256,
     )
     assert listings.in_force(listing)
+
+
+def _competition(city: demo.City, names: dict[str, str]) -> None:
+    """A call of 宏远's whose result is publicised, and objected to by 清源."""
+    contest = Contest(
+        SimpleNamespace(
+            applicant=city.actor("applicant"),
+            supervisor=city.actor("supervisor"),
+            actor=city.actor,
+            organisations=city.organisations,
+            project=city.projects[0],
+            item=catalogue.by_code("ZJ-0506"),
+            client_org=city.organisations["宏远"],
+        )
+    )
+    names["calls"] = contest.opened([90_000_00, 80_000_00, 95_000_00])
+    names["custody"] = names["calls"]
+    names["bid"] = contest.bid(0).token
+    contest.award(1)
+    with transaction():
+        agency = session.merge(contest.agency(0))
+        filed = objections.file(contest.call(), agency, "业绩不实", by=contest.actor(0))
+        names["objections"] = filed.number
 
 
 def _pdf(name: str) -> bytes:
@@ -197,7 +258,13 @@ def address(rule: Rule, names: dict[str, str]) -> str:
             place = next(i for i, part in enumerate(parts) if part.startswith("<") and argument in part)
             values[argument] = names[parts[place - 1]]
         elif argument in {"action", "name"}:
-            values[argument] = {"commissions": "accept", "matters": "begin"}[parts[0]]
+            values[argument] = {"commissions": "accept", "matters": "begin", "bids": "withdraw"}[parts[0]]
+        elif argument == "task":
+            values[argument] = "need"
+        elif argument == "party":
+            values[argument] = "platform"
+        elif argument == "token":
+            values[argument] = names["bid"]
         elif argument == "form":
             values[argument] = "csv"
         elif argument == "position":
@@ -268,6 +335,12 @@ PRIVATE = (
     "/commissions/{commissions}",
     "/commissions/{commissions}/accept",
     "/commissions/{commissions}/choose",
+    "/needs/{needs}",
+    "/needs/{needs}/need",
+    "/needs/{needs}/check",
+    "/requests/{requests}",
+    "/calls/{calls}/correction",
+    "/calls/{calls}/withdrawal",
     "/deliverables/{deliverables}",
     "/deliverables/{deliverables}/withdraw",
     "/documents/{documents}",
@@ -280,6 +353,15 @@ PRIVATE = (
     "/cases/{cases}",
     "/projects/{projects}",
     "/files/{files}",
+    "/objections/{objections}",
+    "/objections/{objections}/decision",
+    "/bids/{bid}",
+    "/bids/{bid}/withdraw",
+    "/bids/{bid}/receipt.json",
+    "/calls/{calls}/award/{bid}",
+    "/calls/{calls}/justification/{bid}",
+    "/calls/{calls}/scorers",
+    "/calls/{calls}/letter-of-award.pdf",
     "/api/v1/commissions/{commissions}",
     "/api/v1/matters/{matters}",
     "/api/v1/projects/{projects}/deliverables",
@@ -309,6 +391,8 @@ def test_private_file_does_not_exist_for_visitors(town: Town, path: str) -> None
         ("applicant", "/commissions/{commissions}"),
         ("agency", "/commissions/{commissions}"),
         ("applicant", "/deliverables/{deliverables}"),
+        ("agency", "/bids/{bid}"),
+        ("applicant", "/custody/{custody}"),
         ("agency", "/documents/{documents}"),
         ("approver", "/documents/{documents}"),
         ("approver", "/matters/{matters}/decision"),

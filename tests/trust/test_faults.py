@@ -222,7 +222,7 @@ def cut_at(step: int) -> Iterator[list[int]]:
     seen = [0]
 
     def before(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if statement.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE")):
+        if statement.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE", "WITH W0 AS (")):
             seen[0] += 1
             if seen[0] == step:
                 raise Cut

@@ -23,6 +23,16 @@ from kernel.trail import SYSTEM, Break
 
 #: Every table whose rows are facts that happened. A table that joins or leaves is written down here by hand.
 HISTORY = {
+    "auction_bidders",
+    "auction_entries",
+    "bid_confirmations",
+    "bid_origins",
+    "bid_rulings",
+    "bid_scores",
+    "bid_withdrawals",
+    "bids",
+    "call_approvals",
+    "call_editions",
     "clock_events",
     "commission_materials",
     "decision_evidence",
@@ -31,8 +41,14 @@ HISTORY = {
     "documents",
     "dossier_uses",
     "fee_changes",
+    "opened_bid_files",
+    "opened_bids",
+    "outages",
     "password_history",
     "policies",
+    "produced_keys",
+    "public_notices",
+    "rankings",
     "security_events",
     "trail",
 }

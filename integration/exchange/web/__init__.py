@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from integration.exchange.web import calls, commissions, contract, description, dossiers, matters, shelf
 from integration.exchange.web import commands as token_commands
-from integration.exchange.web import commissions, contract, description, dossiers, matters, shelf
 from kernel.access import Cell
 from kernel.web import register_authenticator
 
-__all__ = ["ACCESS", "LINKS", "blueprints", "commands", "commissions", "dossiers", "matters", "shelf"]
+__all__ = ["ACCESS", "LINKS", "blueprints", "calls", "commands", "commissions", "dossiers", "matters", "shelf"]
 
 blueprints = (contract.blueprint, description.blueprint)
 ACCESS: Mapping[str, Cell] = {**contract.ACCESS, **description.ACCESS}

@@ -7,7 +7,7 @@ from datetime import date
 from typing import BinaryIO, cast
 
 from flask import Response, request
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 
 from integration.exchange.schemas import NUMBER as NUMBER_SHAPE
 from integration.exchange.schemas import PAGING, one_of
@@ -29,10 +29,11 @@ from integration.exchange.web.contract import (
 from kernel import clock, dossier, files, projects, timekeeping, trail, workflow
 from kernel.access import Role, holders
 from kernel.accounts import Organisation
-from kernel.clock import Reading
 from kernel.db import session
 from kernel.errors import Conflict, Invalid, NotFound, PortalError
 from kernel.files import Document
+from kernel.projects import Project
+from kernel.statements import Records
 from kernel.timekeeping import ClockKind, StoredClock
 from kernel.trail import Actor
 from market import commissions, deliverables, listings, services
@@ -44,7 +45,7 @@ from market.listings import Listing
 _CLOCKS = (ClockKind.AGENCY_RESPONSE, ClockKind.SERVICE, ClockKind.ACCEPTANCE)
 _NUMBER = {"number": NUMBER_SHAPE}
 #: Done by the system's clock, never by a caller.
-BY_CLOCK = frozenset({"lapse"})
+BY_CLOCK = frozenset({"lapse", "lapse_award"})
 
 
 class ForeignEntry(Invalid):
@@ -68,8 +69,18 @@ class ListingUnknown(Invalid):
 # Reading
 
 
-def commission_json(commission: Commission, actor: Actor, *, may_act: bool, language: str) -> JsonObject:
-    """A commission as its two sides see it; ``moves`` are the actions open to ``actor`` now."""
+def commission_json(
+    commission: Commission,
+    actor: Actor,
+    *,
+    may_act: bool,
+    language: str,
+    clocks: Sequence[StoredClock] | None = None,
+) -> JsonObject:
+    """A commission as its two sides see it; ``moves`` are the actions open to ``actor`` now.
+
+    ``clocks``: the last of each kind, if the caller has them at hand.
+    """
     agency, listing = commission.agency, commission.listing
     has_begun = commission.in_service_at is not None
     is_agency = commissions.by_agency(commission, actor)
@@ -132,7 +143,9 @@ def commission_json(commission: Commission, actor: Actor, *, may_act: bool, lang
             "reason": open_extension.reason,
             "proposed_at": instant(open_extension.proposed_at),
         },
-        "clocks": clocks_json(commission.subject, _CLOCKS, language),
+        "clocks": clocks_json(commission.subject, _CLOCKS, language)
+        if clocks is None
+        else [_clock_json(one, language) for one in clocks],
         "deliverables": [
             _deliverable_json(one) for one in (deliverables.of_commission(commission) if has_begun else ())
         ],
@@ -144,10 +157,11 @@ def clocks_json(subject: str, kinds: tuple[ClockKind, ...], language: str) -> li
     """The last clock of each kind on a subject, as it stands today."""
     found = timekeeping.latest_of(subject)
     chosen = [found[kind] for kind in kinds if kind in found]
-    return [_clock_json(one, timekeeping.reading(one, language=language)) for one in chosen]
+    return [_clock_json(one, language) for one in chosen]
 
 
-def _clock_json(stored: StoredClock, reading: Reading) -> JsonObject:
+def _clock_json(stored: StoredClock, language: str) -> JsonObject:
+    reading = timekeeping.reading(stored, language=language)
     return {
         "kind": stored.kind,
         "unit": stored.unit,
@@ -210,9 +224,9 @@ def _file(document: Document) -> str:
     return f"/files/{document.number}"
 
 
-def _answer(commission: Commission, call: Call) -> JsonObject:
+def _answer(commission: Commission, call: Call, clocks: Sequence[StoredClock] | None = None) -> JsonObject:
     may_act = call.may(Scope.COMMISSIONS_WRITE)
-    return commission_json(commission, call.by, may_act=may_act, language=tongue())
+    return commission_json(commission, call.by, may_act=may_act, language=tongue(), clocks=clocks)
 
 
 @operation(
@@ -312,9 +326,12 @@ def make_commission(call: Call) -> Response:
             # The same answer as for a code that nobody has: another's project is not this caller's to know of.
             raise projects.ProjectUnknown(field="project_code", value=projects.parse_code(body["project_code"]))
         client = session.get_one(Organisation, actor.organisation_id)
+        # Everything is read before anything is made, so that all of it can be written at once.
+        listing = _listing(body["listing"], hold=body.get("offer", True))
+        picked = _picked(project, body, actor)
         commission = commissions.draft(
             project,
-            _listing(body["listing"]),
+            listing,
             client,
             by=actor,
             phase=phase,
@@ -322,10 +339,11 @@ def make_commission(call: Call) -> Response:
             message=body.get("message", ""),
             needed_for=body.get("needed_for", ""),
         )
-        commissions.hand_in(commission, _picked(commission, body, actor))
+        commissions.hand_in(commission, picked)
+        clocks = []
         if body.get("offer", True):
-            commissions.offer(commission, by=actor, agreed_fee=body.get("agreed_fee"))
-        return _answer(commission, call), 201
+            clocks.append(commissions.offer(commission, by=actor, agreed_fee=body.get("agreed_fee")))
+        return _answer(commission, call, clocks), 201
 
     return answer_act(act, location=lambda value: f"{PREFIX}/commissions/{value['number']}")
 
@@ -336,7 +354,7 @@ Act = Callable[[Commission, JsonObject, Actor, int | None], object]
 def _offer(commission: Commission, body: JsonObject, by: Actor, version: int | None) -> None:
     if "listing" in body:
         commissions.choose(commission, _listing(body["listing"]), by=by)
-    commissions.hand_in(commission, _picked(commission, body, by))
+    commissions.hand_in(commission, _picked(commission.project, body, by))
     # The version was checked under the lock; choosing another listing counts it up.
     commissions.offer(commission, by=by, agreed_fee=body.get("agreed_fee"))
 
@@ -344,7 +362,7 @@ def _offer(commission: Commission, body: JsonObject, by: Actor, version: int | N
 def _supply(commission: Commission, body: JsonObject, by: Actor, version: int | None) -> None:
     commissions.supply_materials(
         commission,
-        _picked(commission, body, by),
+        _picked(commission.project, body, by),
         by=by,
         answer=body.get("answer", ""),
         expected_version=version,
@@ -356,7 +374,7 @@ def _resume(commission: Commission, body: JsonObject, by: Actor, version: int | 
         commission,
         body.get("answer", ""),
         by=by,
-        picked=_picked(commission, body, by),
+        picked=_picked(commission.project, body, by),
         expected_version=version,
     )
 
@@ -527,31 +545,31 @@ def upload_document(call: Call) -> Response:
 # What a body names
 
 
-def _listing(number: str) -> Listing:
+def _listing(number: str, *, hold: bool = False) -> Listing:
     try:
-        return listings.by_number(number)
+        return listings.by_number(number, hold=hold)
     except NotFound:
         raise ListingUnknown(field="listing", number=number) from None
 
 
-def _picked(commission: Commission, body: JsonObject, by: Actor) -> list[Picked]:
+def _picked(project: Project, body: JsonObject, by: Actor) -> list[Picked]:
     own = _documents(body.get("materials", []))
     return [
-        Picked(one["name"], entry=_entry(commission, one["entry"], f"materials[{place}].entry"))
+        Picked(one["name"], entry=_entry(project, one["entry"], f"materials[{place}].entry"))
         if "entry" in one
         else Picked(one["name"], document=_own_document(one["document"], own, by, f"materials[{place}].document"))
         for place, one in enumerate(body.get("materials", []))
     ]
 
 
-def _entry(commission: Commission, number: str, field: str) -> dossier.Entry:
+def _entry(project: Project, number: str, field: str) -> dossier.Entry:
     """An entry of the commission's own project that can be relied on today."""
-    foreign = ForeignEntry(field=field, number=number, project=commission.project.code)
+    foreign = ForeignEntry(field=field, number=number, project=project.code)
     try:
         entry = dossier.by_number(number)
     except NotFound:
         raise foreign from None
-    if entry.project_id != commission.project_id:
+    if entry.project_id != project.id:
         raise foreign
     standing = dossier.stand(entry, clock.today())
     if not standing.can_rely:
@@ -559,12 +577,15 @@ def _entry(commission: Commission, number: str, field: str) -> dossier.Entry:
     return entry
 
 
+_DOCUMENTS = Records(Document, Document.number == any_(bindparam("numbers", type_=ARRAY(Text))))
+
+
 def _documents(named: Sequence[Mapping[str, str]]) -> dict[str, Document]:
     """The files that a body names, by number, in one question."""
     numbers = {one["document"] for one in named if "document" in one}
     if not numbers:
         return {}
-    return {one.number: one for one in session.scalars(select(Document).where(Document.number.in_(numbers)))}
+    return {one.number: one for one in _DOCUMENTS.all(numbers=sorted(numbers))}
 
 
 def _own_document(number: str, own: Mapping[str, Document], by: Actor, field: str) -> Document:

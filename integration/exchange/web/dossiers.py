@@ -15,7 +15,6 @@ from typing import Any, cast
 from flask import Response, request
 from sqlalchemy import (
     ColumnElement,
-    Select,
     Table,
     Text,
     bindparam,
@@ -39,6 +38,7 @@ from kernel.dossier import Entry, Use
 from kernel.errors import NotFound
 from kernel.files import Document
 from kernel.projects import Phase, Project
+from kernel.statements import Statement
 from kernel.trail import Actor
 from market.agencies import Agency
 from market.commissions import Commission
@@ -59,7 +59,7 @@ _STAMP: ColumnElement[str] = literal_column('\'YYYY-MM-DD"T"HH24:MI:SS"+08:00"\'
 
 
 @lru_cache
-def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
+def _statement(*, is_phase: bool, asks_agency: bool) -> Statement:
     """A project with one page of its entries: at least one row if the project exists.
 
     What never depends on today comes as JSON text, because the database writes it faster than Python.
@@ -79,7 +79,8 @@ def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
             _C.c.agency_id == _A.c.id,
             _A.c.organisation_id == bindparam("organisation"),
             _C.c.offered_at.is_not(None),
-            _C.c.status.not_in(("draft", "cancelled")),
+            _C.c.status != "draft",
+            _C.c.status != "cancelled",
         )
     project = (
         select(
@@ -135,7 +136,7 @@ def _statement(*, is_phase: bool, asks_agency: bool) -> Select[Any]:
         .correlate(project)
         .lateral("entries")
     )
-    return (
+    return Statement(
         select(*(column for column in project.c if column.name != "id"), page)
         .select_from(project.outerjoin(page, true()))
         .order_by(page.c.id.desc())
@@ -181,8 +182,7 @@ def project_deliverables(call: Call, code: str) -> Response:
         values["phase"] = phase
     if asks_agency:
         values["organisation"] = actor.organisation_id
-    statement = _statement(is_phase=phase is not None, asks_agency=asks_agency)
-    rows = session.connection().execute(statement, values).all()
+    rows = _statement(is_phase=phase is not None, asks_agency=asks_agency).ask(**values)
     if not rows or not rows[0].has_phase or not _may_read(rows[0], actor):
         raise NotFound
     first = rows[0]

@@ -51,6 +51,41 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("login", name=op.f("pk_demo_accounts")),
     )
     op.create_table(
+        "draws",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("subject_of", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("run", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("picks", sa.BigInteger(), nullable=False),
+        sa.Column("candidates", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("recipients", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("list_hash", sa.Text(), nullable=False),
+        sa.Column("outside_source", sa.Text(), nullable=False),
+        sa.Column("outside_value", sa.Text(), nullable=False),
+        sa.Column("outside_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("listed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("drawn_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("urged", sa.BigInteger(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.CheckConstraint("(record IS NOT NULL) = (status = 'drawn')", name=op.f("ck_draws_record_when_drawn")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_draws")),
+        sa.UniqueConstraint("number", name=op.f("uq_draws_number")),
+        sa.UniqueConstraint("subject_of", "purpose", "run", name=op.f("uq_draws_subject_of_purpose_run")),
+    )
+    op.create_index(
+        "ix_draws_next_check_at",
+        "draws",
+        ["next_check_at"],
+        unique=False,
+        postgresql_where=sa.text("next_check_at IS NOT NULL"),
+    )
+    op.create_table(
         "ended_sessions",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
@@ -101,6 +136,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("credit_code", name=op.f("uq_organisations_credit_code")),
     )
     op.create_table(
+        "outages",
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("declared_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("extended", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outages")),
+        info={"history": True},
+    )
+    op.create_table(
         "outbox",
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -148,6 +195,25 @@ def upgrade() -> None:
         info={"history": True},
     )
     op.create_index("ix_policies_kind", "policies", ["kind", "region", "effective_from"], unique=False)
+    op.create_table(
+        "public_notices",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("call_number", sa.Text(), nullable=False),
+        sa.Column("item_code", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_public_notices")),
+        sa.UniqueConstraint("number", name=op.f("uq_public_notices_number")),
+        info={"history": True},
+    )
+    op.create_index("ix_public_notices_call", "public_notices", ["call_number"], unique=False)
+    op.create_index("ix_public_notices_item", "public_notices", ["item_code", "id"], unique=False)
+    op.create_index("ix_public_notices_kind", "public_notices", ["kind", "id"], unique=False)
+    op.create_index("ix_public_notices_published", "public_notices", ["published_at", "id"], unique=False)
     op.create_table(
         "sandbox_clock",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -302,6 +368,27 @@ def upgrade() -> None:
     )
     op.create_index("ix_clock_events_clock", "clock_events", ["clock_id"], unique=False)
     op.create_table(
+        "custodian_keys",
+        sa.Column("custodian", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("registered_by", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_custodian_keys_organisation_id_organisations")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_custodian_keys")),
+    )
+    op.create_index(
+        "uq_custodian_keys_in_force",
+        "custodian_keys",
+        ["custodian", "organisation_id"],
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
         "documents",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -323,6 +410,30 @@ def upgrade() -> None:
         info={"history": True},
     )
     op.create_index("ix_documents_sha256", "documents", ["sha256"], unique=False)
+    op.create_table(
+        "draw_parties",
+        sa.Column("draw_id", sa.BigInteger(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.Text(), nullable=True),
+        sa.Column("sealed", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("is_made_here", sa.Boolean(), nullable=False),
+        sa.Column("committed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seed", sa.Text(), nullable=True),
+        sa.Column("is_opened", sa.Boolean(), nullable=False),
+        sa.Column("revealed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.CheckConstraint(
+            "seed IS NULL OR commitment IS NOT NULL", name=op.f("ck_draw_parties_commitment_before_seed")
+        ),
+        sa.ForeignKeyConstraint(["draw_id"], ["draws.id"], name=op.f("fk_draw_parties_draw_id_draws")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_draw_parties_organisation_id_organisations")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_draw_parties")),
+        sa.UniqueConstraint("draw_id", "party", name=op.f("uq_draw_parties_draw_id_party")),
+    )
+    op.create_index("ix_draw_parties_draw", "draw_parties", ["draw_id"], unique=False)
     op.create_table(
         "matter_materials",
         sa.Column("kind_id", sa.BigInteger(), nullable=False),
@@ -357,6 +468,20 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_memberships_organisation", "memberships", ["organisation_id", "role"], unique=False)
+    op.create_table(
+        "notice_subscriptions",
+        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("item_code", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_notice_subscriptions_person_id_people")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_subscriptions")),
+        sa.UniqueConstraint(
+            "person_id", "item_code", "region", name=op.f("uq_notice_subscriptions_person_id_item_code_region")
+        ),
+    )
+    op.create_index("ix_notice_subscriptions_item", "notice_subscriptions", ["item_code"], unique=False)
     op.create_table(
         "notices",
         sa.Column("person_id", sa.BigInteger(), nullable=False),
@@ -515,6 +640,9 @@ def upgrade() -> None:
         sa.Column("listing_edition", sa.BigInteger(), nullable=True),
         sa.Column("agency_id", sa.BigInteger(), nullable=True),
         sa.Column("client_id", sa.BigInteger(), nullable=False),
+        sa.Column("applicant_id", sa.BigInteger(), nullable=False),
+        sa.Column("payer", sa.Text(), nullable=False),
+        sa.Column("rerun_of_id", sa.BigInteger(), nullable=True),
         sa.Column("fee", sa.BigInteger(), nullable=True),
         sa.Column("quote", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=True),
@@ -523,7 +651,11 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("policy", sa.Text(), nullable=False),
         sa.Column("needed_for", sa.Text(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("draft_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("open_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("evaluating_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("publicised_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("offered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("taken_on_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("in_service_at", sa.DateTime(timezone=True), nullable=True),
@@ -531,8 +663,13 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("terminated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("declined_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_commissions_agency_id_agencies")),
+        sa.ForeignKeyConstraint(
+            ["applicant_id"], ["organisations.id"], name=op.f("fk_commissions_applicant_id_organisations")
+        ),
         sa.ForeignKeyConstraint(
             ["client_id"], ["organisations.id"], name=op.f("fk_commissions_client_id_organisations")
         ),
@@ -540,12 +677,23 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["listing_id"], ["listings.id"], name=op.f("fk_commissions_listing_id_listings")),
         sa.ForeignKeyConstraint(["phase_id"], ["phases.id"], name=op.f("fk_commissions_phase_id_phases")),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_commissions_project_id_projects")),
+        sa.ForeignKeyConstraint(
+            ["rerun_of_id"], ["commissions.id"], name=op.f("fk_commissions_rerun_of_id_commissions")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_commissions")),
         sa.UniqueConstraint("number", name=op.f("uq_commissions_number")),
     )
     op.create_index("ix_commissions_agency", "commissions", ["agency_id", "id"], unique=False)
+    op.create_index("ix_commissions_applicant", "commissions", ["applicant_id", "id"], unique=False)
     op.create_index("ix_commissions_client", "commissions", ["client_id", "id"], unique=False)
     op.create_index("ix_commissions_project", "commissions", ["project_id", "id"], unique=False)
+    op.create_index(
+        "ix_commissions_rerun_of",
+        "commissions",
+        ["rerun_of_id"],
+        unique=True,
+        postgresql_where=sa.text("rerun_of_id IS NOT NULL"),
+    )
     op.create_table(
         "dossier_entries",
         sa.Column("number", sa.Text(), nullable=False),
@@ -612,6 +760,54 @@ def upgrade() -> None:
         info={"history": True},
     )
     op.create_table(
+        "calls_for_bids",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("commission_id", sa.BigInteger(), nullable=False),
+        sa.Column("policy_id", sa.BigInteger(), nullable=True),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("requirement", sa.Text(), nullable=False),
+        sa.Column("conditions", sa.Text(), nullable=False),
+        sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("telephone", sa.Text(), nullable=False),
+        sa.Column("complaint_telephone", sa.Text(), nullable=False),
+        sa.Column("ceiling", sa.BigInteger(), nullable=True),
+        sa.Column("floor", sa.BigInteger(), nullable=True),
+        sa.Column("step", sa.BigInteger(), nullable=True),
+        sa.Column("weights", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("most_working_days", sa.BigInteger(), nullable=True),
+        sa.Column("custody", sa.Text(), nullable=False),
+        sa.Column("edition", sa.BigInteger(), nullable=False),
+        sa.Column("bid_edition", sa.BigInteger(), nullable=False),
+        sa.Column("closing_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("auction_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rounds_ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failed_reason", sa.Text(), nullable=False),
+        sa.Column("copied_from_id", sa.BigInteger(), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["commission_id"], ["commissions.id"], name=op.f("fk_calls_for_bids_commission_id_commissions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["copied_from_id"], ["calls_for_bids.id"], name=op.f("fk_calls_for_bids_copied_from_id_calls_for_bids")
+        ),
+        sa.ForeignKeyConstraint(["policy_id"], ["policies.id"], name=op.f("fk_calls_for_bids_policy_id_policies")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calls_for_bids")),
+        sa.UniqueConstraint("commission_id", name=op.f("uq_calls_for_bids_commission_id")),
+        sa.UniqueConstraint("number", name=op.f("uq_calls_for_bids_number")),
+    )
+    op.create_index(
+        "ix_calls_for_bids_next_check_at",
+        "calls_for_bids",
+        ["next_check_at"],
+        unique=False,
+        postgresql_where=sa.text("next_check_at IS NOT NULL"),
+    )
+    op.create_index("ix_calls_for_bids_published_at", "calls_for_bids", ["published_at"], unique=False)
+    op.create_table(
         "commission_inquiries",
         sa.Column("commission_id", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -654,6 +850,7 @@ def upgrade() -> None:
             ["entry_id"], ["dossier_entries.id"], name=op.f("fk_commission_materials_entry_id_dossier_entries")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_commission_materials")),
+        info={"history": True},
     )
     op.create_index("ix_commission_materials_commission", "commission_materials", ["commission_id"], unique=False)
     op.create_table(
@@ -732,6 +929,23 @@ def upgrade() -> None:
         postgresql_where=sa.text("answered_at IS NULL"),
     )
     op.create_table(
+        "government_purchases",
+        sa.Column("commission_id", sa.BigInteger(), nullable=False),
+        sa.Column("request_reason", sa.Text(), nullable=False),
+        sa.Column("budget_line", sa.Text(), nullable=False),
+        sa.Column("budget", sa.BigInteger(), nullable=True),
+        sa.Column("purchase_basis", sa.Text(), nullable=False),
+        sa.Column("decline_reason", sa.Text(), nullable=False),
+        sa.Column("taken_up_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_up_by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["commission_id"], ["commissions.id"], name=op.f("fk_government_purchases_commission_id_commissions")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_government_purchases")),
+        sa.UniqueConstraint("commission_id", name=op.f("uq_government_purchases_commission_id")),
+    )
+    op.create_table(
         "matters",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("case_id", sa.BigInteger(), nullable=False),
@@ -766,6 +980,167 @@ def upgrade() -> None:
     )
     op.create_index("ix_matters_case", "matters", ["case_id"], unique=False)
     op.create_index("ix_matters_status", "matters", ["status", "authority_id", "id"], unique=False)
+    op.create_table(
+        "auctions",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("run", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("rules", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stage", sa.BigInteger(), nullable=False),
+        sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason_en", sa.Text(), nullable=False),
+        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("planned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("running_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_auctions_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_auctions")),
+        sa.UniqueConstraint("call_id", "run", name=op.f("uq_auctions_call_id_run")),
+    )
+    op.create_index(
+        "ix_auctions_next_check_at",
+        "auctions",
+        ["next_check_at"],
+        unique=False,
+        postgresql_where=sa.text("next_check_at IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_auctions_standing", "auctions", ["call_id"], unique=True, postgresql_where=sa.text("status <> 'voided'")
+    )
+    op.create_table(
+        "bids",
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("agency_id", sa.BigInteger(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("wraps", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("sealed_by", sa.Text(), nullable=False),
+        sa.Column("edition", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_bids_agency_id_agencies")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_bids_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bids")),
+        sa.UniqueConstraint("token", name=op.f("uq_bids_token")),
+        info={"history": True},
+    )
+    op.create_index("ix_bids_call_agency", "bids", ["call_id", "agency_id", "id"], unique=False)
+    op.create_index("uq_bids_call_sha256", "bids", ["call_id", "sha256"], unique=True)
+    op.create_table(
+        "call_approvals",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("is_approved", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_call_approvals_call_id_calls_for_bids")
+        ),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_call_approvals_person_id_people")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_approvals")),
+        info={"history": True},
+    )
+    op.create_index("ix_call_approvals_call", "call_approvals", ["call_id"], unique=False)
+    op.create_table(
+        "call_documents",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("entry_id", sa.BigInteger(), nullable=True),
+        sa.Column("document_id", sa.BigInteger(), nullable=False),
+        sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_call_documents_call_id_calls_for_bids")
+        ),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.id"], name=op.f("fk_call_documents_document_id_documents")
+        ),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["dossier_entries.id"], name=op.f("fk_call_documents_entry_id_dossier_entries")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_documents")),
+    )
+    op.create_index("ix_call_documents_call", "call_documents", ["call_id"], unique=False)
+    op.create_table(
+        "call_editions",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("edition", sa.BigInteger(), nullable=False),
+        sa.Column("is_material", sa.Boolean(), nullable=False),
+        sa.Column("changes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("closing_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_call_editions_call_id_calls_for_bids")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_editions")),
+        sa.UniqueConstraint("call_id", "edition", name=op.f("uq_call_editions_call_id_edition")),
+        info={"history": True},
+    )
+    op.create_table(
+        "call_invitations",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("agency_id", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_call_invitations_agency_id_agencies")),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_call_invitations_call_id_calls_for_bids")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_invitations")),
+        sa.UniqueConstraint("call_id", "agency_id", name=op.f("uq_call_invitations_call_id_agency_id")),
+    )
+    op.create_table(
+        "call_keys",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("custodian", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=True),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("protected", sa.Text(), nullable=False),
+        sa.Column("provided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("provided_by", sa.Text(), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=True),
+        sa.Column("handed_in_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("handed_in_by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_call_keys_call_id_calls_for_bids")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_call_keys_organisation_id_organisations")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_keys")),
+        sa.UniqueConstraint("call_id", "custodian", name=op.f("uq_call_keys_call_id_custodian")),
+        sa.UniqueConstraint("recipient", name=op.f("uq_call_keys_recipient")),
+    )
+    op.create_table(
+        "call_questions",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_call_questions_call_id_calls_for_bids")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_call_questions_organisation_id_organisations")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_questions")),
+    )
+    op.create_index("ix_call_questions_call", "call_questions", ["call_id"], unique=False)
     op.create_table(
         "decisions",
         sa.Column("number", sa.Text(), nullable=False),
@@ -803,6 +1178,7 @@ def upgrade() -> None:
             ["document_id"], ["documents.id"], name=op.f("fk_deliverable_files_document_id_documents")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliverable_files")),
+        info={"history": True},
     )
     op.create_table(
         "handed_in_materials",
@@ -843,6 +1219,174 @@ def upgrade() -> None:
         sa.UniqueConstraint("matter_id", "entry_id", name=op.f("uq_matter_evidence_matter_id_entry_id")),
     )
     op.create_table(
+        "scorers",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("assigned_by", sa.Text(), nullable=False),
+        sa.Column("draft", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_scorers_call_id_calls_for_bids")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_scorers_person_id_people")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_scorers")),
+        sa.UniqueConstraint("call_id", "person_id", name=op.f("uq_scorers_call_id_person_id")),
+    )
+    op.create_table(
+        "signal_scans",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_signal_scans_call_id_calls_for_bids")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signal_scans")),
+    )
+    op.create_index(
+        "ix_signal_scans_due", "signal_scans", ["due_at"], unique=False, postgresql_where=sa.text("done_at IS NULL")
+    )
+    op.create_index(
+        "uq_signal_scans_waiting", "signal_scans", ["call_id"], unique=True, postgresql_where=sa.text("done_at IS NULL")
+    )
+    op.create_table(
+        "signals",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=True),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("strength", sa.BigInteger(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("dismissed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dismissed_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_signals_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signals")),
+        sa.UniqueConstraint("fingerprint", name=op.f("uq_signals_fingerprint")),
+        sa.UniqueConstraint("number", name=op.f("uq_signals_number")),
+    )
+    op.create_index("ix_signals_call", "signals", ["call_id"], unique=False)
+    op.create_index("ix_signals_status", "signals", ["status", "id"], unique=False)
+    op.create_table(
+        "auction_bidders",
+        sa.Column("auction_id", sa.BigInteger(), nullable=False),
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("agency_id", sa.BigInteger(), nullable=False),
+        sa.Column("label", sa.BigInteger(), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_auction_bidders_agency_id_agencies")),
+        sa.ForeignKeyConstraint(["auction_id"], ["auctions.id"], name=op.f("fk_auction_bidders_auction_id_auctions")),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_auction_bidders_bid_id_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_auction_bidders")),
+        sa.UniqueConstraint("auction_id", "agency_id", name=op.f("uq_auction_bidders_auction_id_agency_id")),
+        sa.UniqueConstraint("auction_id", "label", name=op.f("uq_auction_bidders_auction_id_label")),
+        info={"history": True},
+    )
+    op.create_table(
+        "awards",
+        sa.Column("commission_id", sa.BigInteger(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("agency_id", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("fee", sa.BigInteger(), nullable=True),
+        sa.Column("working_days", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("awarded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("awarded_by", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_awards_agency_id_agencies")),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_awards_bid_id_bids")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_awards_call_id_calls_for_bids")),
+        sa.ForeignKeyConstraint(
+            ["commission_id"], ["commissions.id"], name=op.f("fk_awards_commission_id_commissions")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_awards")),
+    )
+    op.create_index("ix_awards_call", "awards", ["call_id", "id"], unique=False)
+    op.create_index(
+        "uq_awards_standing",
+        "awards",
+        ["commission_id"],
+        unique=True,
+        postgresql_where=sa.text("status IN ('publicised', 'confirmed')"),
+    )
+    op.create_table(
+        "bid_confirmations",
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("edition", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_bid_confirmations_bid_id_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bid_confirmations")),
+        info={"history": True},
+    )
+    op.create_index("uq_bid_confirmations", "bid_confirmations", ["bid_id", "edition"], unique=True)
+    op.create_table(
+        "bid_origins",
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_bid_origins_bid_id_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bid_origins")),
+        sa.UniqueConstraint("bid_id", name=op.f("uq_bid_origins_bid_id")),
+        info={"history": True},
+    )
+    op.create_table(
+        "bid_rulings",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("is_excluded", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason_en", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_bid_rulings_bid_id_bids")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_bid_rulings_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bid_rulings")),
+        info={"history": True},
+    )
+    op.create_index("ix_bid_rulings_call", "bid_rulings", ["call_id", "id"], unique=False)
+    op.create_table(
+        "bid_scores",
+        sa.Column("scorer_id", sa.BigInteger(), nullable=False),
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("criterion", sa.BigInteger(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.CheckConstraint("points BETWEEN 0 AND 100", name=op.f("ck_bid_scores_points_in_range")),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_bid_scores_bid_id_bids")),
+        sa.ForeignKeyConstraint(["scorer_id"], ["scorers.id"], name=op.f("fk_bid_scores_scorer_id_scorers")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bid_scores")),
+        sa.UniqueConstraint("scorer_id", "bid_id", "criterion", name=op.f("uq_bid_scores_scorer_id_bid_id_criterion")),
+        info={"history": True},
+    )
+    op.create_table(
+        "bid_withdrawals",
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_bid_withdrawals_bid_id_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bid_withdrawals")),
+        sa.UniqueConstraint("bid_id", name=op.f("uq_bid_withdrawals_bid_id")),
+        info={"history": True},
+    )
+    op.create_table(
         "decision_evidence",
         sa.Column("decision_id", sa.BigInteger(), nullable=False),
         sa.Column("entry_id", sa.BigInteger(), nullable=False),
@@ -865,16 +1409,213 @@ def upgrade() -> None:
     )
     op.create_index("ix_decision_evidence_decision", "decision_evidence", ["decision_id"], unique=False)
     op.create_index("ix_decision_evidence_document", "decision_evidence", ["document_id"], unique=False)
+    op.create_table(
+        "justifications",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=False),
+        sa.Column("limit", sa.BigInteger(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answer_until", sa.Date(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_accepted", sa.Boolean(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_justifications_bid_id_bids")),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_justifications_call_id_calls_for_bids")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_justifications")),
+        sa.UniqueConstraint("bid_id", name=op.f("uq_justifications_bid_id")),
+    )
+    op.create_index("ix_justifications_call", "justifications", ["call_id"], unique=False)
+    op.create_table(
+        "opened_bids",
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=True),
+        sa.Column("discount", sa.BigInteger(), nullable=True),
+        sa.Column("working_days", sa.BigInteger(), nullable=True),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason_en", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_opened_bids_bid_id_bids")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_opened_bids_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_opened_bids")),
+        sa.UniqueConstraint("bid_id", name=op.f("uq_opened_bids_bid_id")),
+        info={"history": True},
+    )
+    op.create_index("ix_opened_bids_call", "opened_bids", ["call_id"], unique=False)
+    op.create_table(
+        "produced_keys",
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_produced_keys_bid_id_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_produced_keys")),
+        sa.UniqueConstraint("bid_id", name=op.f("uq_produced_keys_bid_id")),
+        info={"history": True},
+    )
+    op.create_table(
+        "rankings",
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("run", sa.BigInteger(), nullable=False),
+        sa.Column("bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=True),
+        sa.Column("price", sa.BigInteger(), nullable=True),
+        sa.Column("score", sa.BigInteger(), nullable=True),
+        sa.Column("arithmetic", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason_en", sa.Text(), nullable=False),
+        sa.Column("ranked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["bid_id"], ["bids.id"], name=op.f("fk_rankings_bid_id_bids")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_rankings_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rankings")),
+        sa.UniqueConstraint("call_id", "run", "bid_id", name=op.f("uq_rankings_call_id_run_bid_id")),
+        info={"history": True},
+    )
+    op.create_table(
+        "signal_agencies",
+        sa.Column("signal_id", sa.BigInteger(), nullable=False),
+        sa.Column("agency_id", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_signal_agencies_agency_id_agencies")),
+        sa.ForeignKeyConstraint(["signal_id"], ["signals.id"], name=op.f("fk_signal_agencies_signal_id_signals")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signal_agencies")),
+        sa.UniqueConstraint("signal_id", "agency_id", name=op.f("uq_signal_agencies_signal_id_agency_id")),
+    )
+    op.create_index("ix_signal_agencies_agency", "signal_agencies", ["agency_id"], unique=False)
+    op.create_table(
+        "signal_calls",
+        sa.Column("signal_id", sa.BigInteger(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["call_id"], ["calls_for_bids.id"], name=op.f("fk_signal_calls_call_id_calls_for_bids")
+        ),
+        sa.ForeignKeyConstraint(["signal_id"], ["signals.id"], name=op.f("fk_signal_calls_signal_id_signals")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signal_calls")),
+        sa.UniqueConstraint("signal_id", "call_id", name=op.f("uq_signal_calls_signal_id_call_id")),
+    )
+    op.create_index("ix_signal_calls_call", "signal_calls", ["call_id"], unique=False)
+    op.create_table(
+        "auction_entries",
+        sa.Column("auction_id", sa.BigInteger(), nullable=False),
+        sa.Column("bidder_id", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("refused", sa.Text(), nullable=False),
+        sa.Column("is_low", sa.Boolean(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=True),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["auction_id"], ["auctions.id"], name=op.f("fk_auction_entries_auction_id_auctions")),
+        sa.ForeignKeyConstraint(
+            ["bidder_id"], ["auction_bidders.id"], name=op.f("fk_auction_entries_bidder_id_auction_bidders")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_auction_entries")),
+        info={"history": True},
+    )
+    op.create_index("ix_auction_entries_auction", "auction_entries", ["auction_id", "at", "id"], unique=False)
+    op.create_table(
+        "contracts",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("commission_id", sa.BigInteger(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("award_id", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("terms", sa.Text(), nullable=False),
+        sa.Column("document_id", sa.BigInteger(), nullable=False),
+        sa.Column("drafted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("client_confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("client_confirmed_by", sa.Text(), nullable=False),
+        sa.Column("agency_confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("agency_confirmed_by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["award_id"], ["awards.id"], name=op.f("fk_contracts_award_id_awards")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_contracts_call_id_calls_for_bids")),
+        sa.ForeignKeyConstraint(
+            ["commission_id"], ["commissions.id"], name=op.f("fk_contracts_commission_id_commissions")
+        ),
+        sa.ForeignKeyConstraint(["document_id"], ["documents.id"], name=op.f("fk_contracts_document_id_documents")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_contracts")),
+        sa.UniqueConstraint("commission_id", name=op.f("uq_contracts_commission_id")),
+        sa.UniqueConstraint("number", name=op.f("uq_contracts_number")),
+    )
+    op.create_table(
+        "objections",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("call_id", sa.BigInteger(), nullable=False),
+        sa.Column("award_id", sa.BigInteger(), nullable=False),
+        sa.Column("agency_id", sa.BigInteger(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("filed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answered_by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agencies.id"], name=op.f("fk_objections_agency_id_agencies")),
+        sa.ForeignKeyConstraint(["award_id"], ["awards.id"], name=op.f("fk_objections_award_id_awards")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls_for_bids.id"], name=op.f("fk_objections_call_id_calls_for_bids")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_objections")),
+        sa.UniqueConstraint("number", name=op.f("uq_objections_number")),
+    )
+    op.create_index("ix_objections_call", "objections", ["call_id", "id"], unique=False)
+    op.create_index(
+        "uq_objections_open",
+        "objections",
+        ["call_id", "agency_id"],
+        unique=True,
+        postgresql_where=sa.text("status = 'filed'"),
+    )
+    op.create_table(
+        "opened_bid_files",
+        sa.Column("opened_bid_id", sa.BigInteger(), nullable=False),
+        sa.Column("document_id", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.id"], name=op.f("fk_opened_bid_files_document_id_documents")
+        ),
+        sa.ForeignKeyConstraint(
+            ["opened_bid_id"], ["opened_bids.id"], name=op.f("fk_opened_bid_files_opened_bid_id_opened_bids")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_opened_bid_files")),
+        info={"history": True},
+    )
+    op.create_index("ix_opened_bid_files_bid", "opened_bid_files", ["opened_bid_id"], unique=False)
+    op.create_index("ix_opened_bid_files_document", "opened_bid_files", ["document_id"], unique=False)
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_bj")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_cg")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_cl")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_cq")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_fw")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_gg")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_ht")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_jd")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_jg")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_lp")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_sx")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_wj")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_wt")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_xs")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_yy")))
     op.execute("""
 CREATE OR REPLACE FUNCTION portal_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE AS
 $$ SELECT clock_timestamp() + make_interval(secs => coalesce((SELECT offset_seconds FROM sandbox_clock WHERE id = 1), 0)) $$
@@ -884,17 +1625,74 @@ $$ SELECT clock_timestamp() + make_interval(secs => coalesce((SELECT offset_seco
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index("ix_opened_bid_files_document", table_name="opened_bid_files")
+    op.drop_index("ix_opened_bid_files_bid", table_name="opened_bid_files")
+    op.drop_table("opened_bid_files")
+    op.drop_index("uq_objections_open", table_name="objections", postgresql_where=sa.text("status = 'filed'"))
+    op.drop_index("ix_objections_call", table_name="objections")
+    op.drop_table("objections")
+    op.drop_table("contracts")
+    op.drop_index("ix_auction_entries_auction", table_name="auction_entries")
+    op.drop_table("auction_entries")
+    op.drop_index("ix_signal_calls_call", table_name="signal_calls")
+    op.drop_table("signal_calls")
+    op.drop_index("ix_signal_agencies_agency", table_name="signal_agencies")
+    op.drop_table("signal_agencies")
+    op.drop_table("rankings")
+    op.drop_table("produced_keys")
+    op.drop_index("ix_opened_bids_call", table_name="opened_bids")
+    op.drop_table("opened_bids")
+    op.drop_index("ix_justifications_call", table_name="justifications")
+    op.drop_table("justifications")
     op.drop_index("ix_decision_evidence_document", table_name="decision_evidence")
     op.drop_index("ix_decision_evidence_decision", table_name="decision_evidence")
     op.drop_table("decision_evidence")
+    op.drop_table("bid_withdrawals")
+    op.drop_table("bid_scores")
+    op.drop_index("ix_bid_rulings_call", table_name="bid_rulings")
+    op.drop_table("bid_rulings")
+    op.drop_table("bid_origins")
+    op.drop_index("uq_bid_confirmations", table_name="bid_confirmations")
+    op.drop_table("bid_confirmations")
+    op.drop_index(
+        "uq_awards_standing", table_name="awards", postgresql_where=sa.text("status IN ('publicised', 'confirmed')")
+    )
+    op.drop_index("ix_awards_call", table_name="awards")
+    op.drop_table("awards")
+    op.drop_table("auction_bidders")
+    op.drop_index("ix_signals_status", table_name="signals")
+    op.drop_index("ix_signals_call", table_name="signals")
+    op.drop_table("signals")
+    op.drop_index("uq_signal_scans_waiting", table_name="signal_scans", postgresql_where=sa.text("done_at IS NULL"))
+    op.drop_index("ix_signal_scans_due", table_name="signal_scans", postgresql_where=sa.text("done_at IS NULL"))
+    op.drop_table("signal_scans")
+    op.drop_table("scorers")
     op.drop_table("matter_evidence")
     op.drop_index("ix_handed_in_materials_document", table_name="handed_in_materials")
     op.drop_table("handed_in_materials")
     op.drop_table("deliverable_files")
     op.drop_table("decisions")
+    op.drop_index("ix_call_questions_call", table_name="call_questions")
+    op.drop_table("call_questions")
+    op.drop_table("call_keys")
+    op.drop_table("call_invitations")
+    op.drop_table("call_editions")
+    op.drop_index("ix_call_documents_call", table_name="call_documents")
+    op.drop_table("call_documents")
+    op.drop_index("ix_call_approvals_call", table_name="call_approvals")
+    op.drop_table("call_approvals")
+    op.drop_index("uq_bids_call_sha256", table_name="bids")
+    op.drop_index("ix_bids_call_agency", table_name="bids")
+    op.drop_table("bids")
+    op.drop_index("uq_auctions_standing", table_name="auctions", postgresql_where=sa.text("status <> 'voided'"))
+    op.drop_index(
+        "ix_auctions_next_check_at", table_name="auctions", postgresql_where=sa.text("next_check_at IS NOT NULL")
+    )
+    op.drop_table("auctions")
     op.drop_index("ix_matters_status", table_name="matters")
     op.drop_index("ix_matters_case", table_name="matters")
     op.drop_table("matters")
+    op.drop_table("government_purchases")
     op.drop_index("uq_extensions_open", table_name="extensions", postgresql_where=sa.text("answered_at IS NULL"))
     op.drop_index("ix_extensions_commission", table_name="extensions")
     op.drop_table("extensions")
@@ -910,6 +1708,13 @@ def downgrade() -> None:
     )
     op.drop_index("ix_commission_inquiries_commission", table_name="commission_inquiries")
     op.drop_table("commission_inquiries")
+    op.drop_index("ix_calls_for_bids_published_at", table_name="calls_for_bids")
+    op.drop_index(
+        "ix_calls_for_bids_next_check_at",
+        table_name="calls_for_bids",
+        postgresql_where=sa.text("next_check_at IS NOT NULL"),
+    )
+    op.drop_table("calls_for_bids")
     op.drop_table("fee_changes")
     op.drop_index(
         "ix_dossier_entries_valid_until",
@@ -920,8 +1725,12 @@ def downgrade() -> None:
     op.drop_index("ix_dossier_entries_sha256", table_name="dossier_entries")
     op.drop_index("ix_dossier_entries_project", table_name="dossier_entries")
     op.drop_table("dossier_entries")
+    op.drop_index(
+        "ix_commissions_rerun_of", table_name="commissions", postgresql_where=sa.text("rerun_of_id IS NOT NULL")
+    )
     op.drop_index("ix_commissions_project", table_name="commissions")
     op.drop_index("ix_commissions_client", table_name="commissions")
+    op.drop_index("ix_commissions_applicant", table_name="commissions")
     op.drop_index("ix_commissions_agency", table_name="commissions")
     op.drop_table("commissions")
     op.drop_index("ix_cases_project", table_name="cases")
@@ -940,12 +1749,20 @@ def downgrade() -> None:
     op.drop_index("ix_notices_unread", table_name="notices", postgresql_where=sa.text("read_at IS NULL"))
     op.drop_index("ix_notices_person", table_name="notices")
     op.drop_table("notices")
+    op.drop_index("ix_notice_subscriptions_item", table_name="notice_subscriptions")
+    op.drop_table("notice_subscriptions")
     op.drop_index("ix_memberships_organisation", table_name="memberships")
     op.drop_table("memberships")
     op.drop_index("ix_matter_materials_kind", table_name="matter_materials")
     op.drop_table("matter_materials")
+    op.drop_index("ix_draw_parties_draw", table_name="draw_parties")
+    op.drop_table("draw_parties")
     op.drop_index("ix_documents_sha256", table_name="documents")
     op.drop_table("documents")
+    op.drop_index(
+        "uq_custodian_keys_in_force", table_name="custodian_keys", postgresql_where=sa.text("ended_at IS NULL")
+    )
+    op.drop_table("custodian_keys")
     op.drop_index("ix_clock_events_clock", table_name="clock_events")
     op.drop_table("clock_events")
     op.drop_table("agencies")
@@ -960,17 +1777,25 @@ def downgrade() -> None:
     op.drop_index("ix_security_events_at", table_name="security_events")
     op.drop_table("security_events")
     op.drop_table("sandbox_clock")
+    op.drop_index("ix_public_notices_published", table_name="public_notices")
+    op.drop_index("ix_public_notices_kind", table_name="public_notices")
+    op.drop_index("ix_public_notices_item", table_name="public_notices")
+    op.drop_index("ix_public_notices_call", table_name="public_notices")
+    op.drop_table("public_notices")
     op.drop_index("ix_policies_kind", table_name="policies")
     op.drop_table("policies")
     op.drop_table("people")
     op.drop_index("ix_outbox_open", table_name="outbox", postgresql_where=sa.text("done_at IS NULL"))
     op.drop_table("outbox")
+    op.drop_table("outages")
     op.drop_table("organisations")
     op.drop_table("matter_kinds")
     op.drop_index("ix_idempotency_created_at", table_name="idempotency")
     op.drop_table("idempotency")
     op.drop_index("ix_ended_sessions_ended_at", table_name="ended_sessions")
     op.drop_table("ended_sessions")
+    op.drop_index("ix_draws_next_check_at", table_name="draws", postgresql_where=sa.text("next_check_at IS NOT NULL"))
+    op.drop_table("draws")
     op.drop_table("demo_accounts")
     op.drop_index("uq_clocks_running", table_name="clocks", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_index("ix_clocks_subject", table_name="clocks")

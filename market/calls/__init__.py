@@ -1,0 +1,107 @@
+"""Calls for bids: the need, the notice, corrections, questions, who may take part, the end of the period (001 §9.2, A6).
+
+Read :mod:`~market.calls.need` first (a draft and its task list), then :mod:`~market.calls.publishing`,
+:mod:`~market.calls.questions`, :mod:`~market.calls.eligibility` and :mod:`~market.calls.closing`.
+"""
+
+from market.calls.closing import act_on_due, close, declare_outage, due, fail, rerun, tell_agency_of
+from market.calls.eligibility import lately_chosen, may_read, shortfalls
+from market.calls.finding import can_see, find, is_public, lock_commission, of_commission, of_subject
+from market.calls.need import (
+    Task,
+    add_document,
+    approval,
+    begin,
+    carry_over,
+    change_route,
+    copy_need,
+    draft_need,
+    earliest_closing,
+    fill,
+    invite,
+    needs_approval,
+    remove_document,
+    tasks,
+)
+from market.calls.publishing import (
+    FIELD_NAMES,
+    amend,
+    announce,
+    approve,
+    floor_of,
+    in_words,
+    legal_now_under_lock,
+    publish,
+    rows,
+    spoken,
+    withdraw,
+)
+from market.calls.questions import answer, ask
+from market.calls.questions import find as find_question
+from market.calls.questions import of_call as questions_of
+from market.calls.records import (
+    NUMBER,
+    Approval,
+    CallDocument,
+    CallEdition,
+    CallForBids,
+    Invitation,
+    Outage,
+    Question,
+)
+
+__all__ = [
+    "FIELD_NAMES",
+    "NUMBER",
+    "Approval",
+    "CallDocument",
+    "CallEdition",
+    "CallForBids",
+    "Invitation",
+    "Outage",
+    "Question",
+    "Task",
+    "act_on_due",
+    "add_document",
+    "amend",
+    "announce",
+    "answer",
+    "approval",
+    "approve",
+    "ask",
+    "begin",
+    "can_see",
+    "carry_over",
+    "change_route",
+    "close",
+    "copy_need",
+    "declare_outage",
+    "draft_need",
+    "due",
+    "earliest_closing",
+    "fail",
+    "fill",
+    "find",
+    "find_question",
+    "floor_of",
+    "in_words",
+    "invite",
+    "is_public",
+    "lately_chosen",
+    "legal_now_under_lock",
+    "lock_commission",
+    "may_read",
+    "needs_approval",
+    "of_commission",
+    "of_subject",
+    "publish",
+    "questions_of",
+    "remove_document",
+    "rerun",
+    "rows",
+    "shortfalls",
+    "spoken",
+    "tasks",
+    "tell_agency_of",
+    "withdraw",
+]
