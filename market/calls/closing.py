@@ -15,7 +15,7 @@ from kernel.access import Role
 from kernel.db import session
 from kernel.errors import Forbidden
 from kernel.trail import CLOCK, Actor
-from market import notices
+from market import custody, notices
 from market.calls.faults import OutageInvalid
 from market.calls.finding import find
 from market.calls.need import begin, carry_over
@@ -190,8 +190,8 @@ def _touched(began_at: datetime, ended_at: datetime) -> list[str]:
 
 def _extend(call: CallForBids, began_at: datetime, ended_at: datetime, reason: str, *, by: Actor) -> bool:
     commission, old = call.commission, call.closing_at
-    if old is None or call.opened_at is not None:
-        return False
+    if old is None or call.opened_at is not None or custody.identities(call.id):
+        return False  # with a key handed in, bids that came now would be sealed for two custodians only
     if commission.status not in _EXTENDIBLE or (
         commission.status is CommissionStatus.FAILED and _has_rerun(commission)
     ):

@@ -11,6 +11,7 @@ import base64
 import binascii
 import io
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
@@ -81,6 +82,24 @@ class InMemory(Request):
 @blueprint.record_once
 def _read_bids_in_memory(state: BlueprintSetupState) -> None:
     cast("Flask", state.app).request_class = InMemory
+
+
+#: Tells one browser from another, and nothing else: rivals who bid from one device are a signal to the supervisor.
+DEVICE = "device"
+
+
+@blueprint.after_request
+def _mark_device(response: Response) -> Response:
+    if request.endpoint == "bidding.bid" and DEVICE not in request.cookies:
+        response.set_cookie(
+            DEVICE,
+            secrets.token_urlsafe(18),
+            max_age=2 * 365 * 24 * 3600,
+            httponly=True,
+            samesite="Lax",
+            secure=request.is_secure,
+        )
+    return response
 
 
 # An agency's own bids
@@ -157,7 +176,7 @@ def bid(number: str) -> Response | tuple[str, int] | str:
             sealed_by=sealed_by,
             by=actor,
             address=request.remote_addr or "",
-            device=request.headers.get("User-Agent", ""),
+            device=request.cookies.get(DEVICE, "")[:64],
         )
         return url_for("bidding.show", token=_token(number, actor, sealed.sha256))
 

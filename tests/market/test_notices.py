@@ -101,11 +101,7 @@ def test_a_person_subscribes_and_cancels_on_the_page(as_, world):
     agency.submit(shown, end)
     notice()
     assert len(inbox("agency", world)) == 1
-    assert (
-        Plain(world.portal.test_client())
-        .get("/notices/subscriptions")
-        .url.endswith("/sign-in?next=%2Fnotices%2Fsubscriptions")
-    )
+    assert "/sign-in" in Plain(world.portal.test_client()).get("/notices/subscriptions").url
 
 
 def test_a_published_call_tells_subscribers_in_its_own_transaction(world, competition):

@@ -168,7 +168,7 @@ def hand_in_bid(call: Call, number: str) -> Response:
             sealed_by=sealed_by,
             by=call.by,
             address=request.remote_addr or "",
-            device=request.headers.get("User-Agent", ""),
+            # A program is no device: two agencies may well use one vendor's.
         )
         return receipt, 201
 
