@@ -42,7 +42,9 @@ story: ## 通过 HTTP 演示完整业务链 | Play the whole chain over HTTP
 
 bench: ## 性能测量，结果写入 bench/results.json | Measure speed, written to bench/results.json
 	@sh tools/setup.sh libraries
-	@exec $(BIN)/python bench/run.py
+	@$(BIN)/python bench/run.py
+	@$(BIN)/python bench/storm.py
+	@$(BIN)/python bench/rooms.py
 
 seed: ## 载入演示数据 | Load the demo data
 	@sh tools/setup.sh runtime

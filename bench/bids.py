@@ -158,7 +158,7 @@ def published(made: Ground, *, route: Route = Route.BIDDING, ceiling: int = CEIL
             route=route,
         )
         closing = _working_day(calls.earliest_closing(call.rules) + timedelta(hours=17))
-        given = {**WORDS, "most_working_days": 20, "ceiling": ceiling, "closing_at": closing} | fields
+        given: dict[str, Any] = {**WORDS, "most_working_days": 20, "ceiling": ceiling, "closing_at": closing} | fields
         if route is Route.DESCENDING_ROUNDS:
             given["auction_at"] = _working_day(closing + timedelta(hours=24))
         calls.fill(call, by=buyer, **given)
@@ -180,8 +180,8 @@ def _give_key(call: CallForBids, which: Custodian, by: Actor) -> str:
         long_term = custody.register(which, session.get_one(Organisation, by.organisation_id), recipient, by=by)
     identity = sealing.fresh_identity()
     protected = sealing.protect(identity, call.number, long_term.recipient)
-    text_ = protected if isinstance(protected, str) else base64.b64encode(protected).decode()
-    custody.provide(call.id, which, sealing.recipient_of(identity), text_, by=by)
+    written = base64.b64encode(protected).decode("ascii")
+    custody.provide(call.id, which, sealing.recipient_of(identity), written, by=by)
     return identity
 
 

@@ -121,10 +121,11 @@ def main() -> int:
     parser.add_argument("--functions", type=int, default=60)
     parser.add_argument("--listings", type=int, default=1000)
     asked = parser.parse_args()
+    from bench import bids, yardstick
     from bench import ground as grounds
-    from bench import yardstick
     from integration.demo import bulk
     from kernel import supervisor
+    from kernel.db import transaction
 
     folder = ROOT / "var" / "bench"
     size = bulk.Size(asked.listings, 1000, 50, 50, max(20, asked.listings // 40))
@@ -133,6 +134,8 @@ def main() -> int:
         grounds.ground(cluster, "bench_explain", folder, size) as made,
         grounds.served("app:web", made.settings, made.environment) as web,
     ):
+        with transaction():
+            bidders = bids.bidders(100)
         kinds = {
             "deliverables of a project": lambda: grounds.deliverables_of_projects(made),
             "listing page": lambda: grounds.listing_pages(made),
@@ -140,6 +143,7 @@ def main() -> int:
             "search with facets": lambda: grounds.searches(made),
             "home page": lambda: [grounds.get("/", "</html>")],
             "offering a commission": lambda: grounds.offers(made),
+            "sealed bids accepted": lambda: bids.distinct(bids.published(made), bidders),
         }
         os.environ["DATABASE_URL"] = made.settings.database_url
         explain(yardstick.create_app(), "the yardstick", grounds.reads(), functions=0)

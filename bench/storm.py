@@ -304,11 +304,15 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def windows(attempts: Sequence[Attempt], told: Harm) -> dict[str, tuple[float, float]]:
-    """The outages: from each blow to the last attempt in its wake that was not acknowledged."""
+    """The outages: from each blow until what it hit was there again and every attempt was acknowledged again."""
     found = {}
-    for name, begins, ends in (("worker", told.killed_at, told.restart_at), ("database", told.restart_at, 1e12)):
+    blows = (
+        ("worker", told.killed_at, told.replaced_at, told.restart_at),
+        ("database", told.restart_at, told.database_back_at, 1e12),
+    )
+    for name, begins, back, ends in blows:
         failed = [one.done for one in attempts if begins <= one.done and one.sent < ends and one.outcome != "201"]
-        found[name] = (begins, max(failed, default=begins))
+        found[name] = (begins, max([begins, back, *failed]))
     return found
 
 
@@ -349,6 +353,9 @@ def judge(
         "p99_ms": round(1000 * slow, 1),
         "times_idle": round(slow / quick, 2) if quick else None,
         "outage_worker_seconds": round(outages["worker"][1] - outages["worker"][0], 2),
+        "connections_lost_for_seconds": round(
+            max([one.done for one in attempts if one.outcome == "lost"], default=told.killed_at) - told.killed_at, 2
+        ),
         "worker_replaced_after_seconds": round(told.replaced_at - told.killed_at, 2),
         "outage_database_seconds": round(outages["database"][1] - outages["database"][0], 2),
         "database_away_seconds": round(told.database_back_at - told.restart_at, 2),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import IO
 
 import click
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask, current_app
 from flask.cli import AppGroup
@@ -249,14 +247,12 @@ def _drive(app: Flask, leader: Connection) -> None:
     runner.add_job(hour, "interval", hours=1, id="hour")
     # That a look takes longer than a quarter of a second, so that the next one is left out, is no news.
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
-    asking = threading.Lock()
 
-    def lost(event: JobExecutionEvent) -> None:
-        with asking:
-            if not _is_alive(leader) and runner.running:
-                runner.shutdown(wait=False)
+    def check() -> None:
+        if not _is_alive(leader):
+            runner.shutdown(wait=False)
 
-    runner.add_listener(lost, EVENT_JOB_ERROR)
+    runner.add_job(check, "interval", seconds=1, id="leader")
     runner.start()
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import psycopg
 from psycopg.rows import namedtuple_row, tuple_row
@@ -29,6 +29,8 @@ from kernel.db import CONNECTION, MEMORY, Base, Keyed, memory, session
 
 _DIALECT = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
 _GATHERED = "gathered"
+#: So many pieces are written without waiting for more: PostgreSQL answers 1,664 columns and takes 65,535 values.
+MOST: Final = 500
 #: How the text of a stored record ends.
 _KEY = " RETURNING id"
 
@@ -76,6 +78,8 @@ class Statement:
         """Gather it. One with the same ``key`` that is not written yet is replaced: only the last counts."""
         pieces = _gathered().pieces
         pieces[len(pieces) if key is None else (self, key)] = self._piece(named)
+        if len(pieces) >= MOST:
+            write(_connection(session()))
 
 
 class Records(Generic[R]):

@@ -12,7 +12,6 @@
 
   // The clock of the server, and what is left of the stage.
   const time = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Shanghai", timeStyle: "medium" });
-  hide("clock", false);
   setInterval(() => {
     const now = Date.now() + ahead;
     const left = Math.max(0, Math.ceil((ends - now) / 1000));
@@ -26,6 +25,7 @@
   function show(state) {
     if (state.finished) { location.replace(room.dataset.result); return; }
     heard = Date.now();
+    wait = state.wait;
     ahead = state.now - heard;
     ends = state.ends || 0;
     if (state.html !== html) part("state").innerHTML = html = state.html;
@@ -57,8 +57,7 @@
       const answer = await fetch(address, { redirect: "manual", cache: "no-store" });
       if (answer.ok) {
         const body = await answer.text();
-        const data = /^data: (.*)$/m.exec(body), retry = /^retry: (\d+)$/m.exec(body);
-        if (retry) wait = Number(retry[1]);
+        const data = /^data: (.*)$/m.exec(body);
         if (data) show(JSON.parse(data[1]));
       } else if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 404) {
         hide("ended", false);

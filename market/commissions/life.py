@@ -85,6 +85,20 @@ def by_clock(commission: Commission, actor: Actor) -> bool:
     return actor.has("clock")
 
 
+def by_buyer(commission: Commission, actor: Actor) -> bool:
+    """The client of a competition."""
+    return commission.route.is_competition and by_client(commission, actor)
+
+
+def by_winner(commission: Commission, actor: Actor) -> bool:
+    """The agency that a competition chose."""
+    return commission.route.is_competition and by_agency(commission, actor)
+
+
+def by_buyer_or_winner(commission: Commission, actor: Actor) -> bool:
+    return by_buyer(commission, actor) or by_winner(commission, actor)
+
+
 def by_client_or_clock(commission: Commission, actor: Actor) -> bool:
     return by_client(commission, actor) or by_clock(commission, actor)
 
@@ -108,7 +122,7 @@ STEPS: workflow.Steps = {
     "take_up": workflow.Step(("requested",), "draft", "commission.taken_up", by_client),
     "decline_request": workflow.Step(("requested",), "declined", "commission.request_declined", by_client),
     "withdraw_request": workflow.Step(("requested",), "cancelled", "commission.request_withdrawn", by_applicant),
-    "publish": workflow.Step(("draft",), "open", "commission.published", by_client),
+    "publish": workflow.Step(("draft",), "open", "commission.published", by_buyer),
     "amend": workflow.Step(("open",), None, "commission.amended", by_client),
     "extend_closing": workflow.Step(("open",), None, "commission.extended", by_operator),
     "reopen": workflow.Step(("evaluating", "failed"), "open", "commission.extended", by_operator),
@@ -121,9 +135,9 @@ STEPS: workflow.Steps = {
     "reject_objection": workflow.Step(("publicised",), None, "objection.rejected", by_client),
     "overturn": workflow.Step(("publicised",), "evaluating", "award.overturned", by_client),
     "confirm": workflow.Step(("publicised",), "offered", "commission.offered", by_clock),
-    "refuse_award": workflow.Step(("offered",), "evaluating", "award.refused", by_agency),
+    "refuse_award": workflow.Step(("offered",), "evaluating", "award.refused", by_winner),
     "lapse_award": workflow.Step(("offered",), "evaluating", "award.lapsed", by_clock),
-    "confirm_contract": workflow.Step(("taken_on",), None, "contract.confirmed", by_either),
+    "confirm_contract": workflow.Step(("taken_on",), None, "contract.confirmed", by_buyer_or_winner),
     "offer": workflow.Step(("draft",), "offered", "commission.offered", by_client),
     "take_back": workflow.Step(("offered",), "draft", "commission.taken_back", by_client),
     "request_materials": workflow.Step(("offered",), None, "commission.materials_requested", by_agency),

@@ -667,12 +667,15 @@ def _now() -> datetime:
     return calls.legal_now_under_lock()
 
 
+_COLUMNS = LiveAuction.__mapper__.column_attrs.keys()
+
+
 def _lock(auction: LiveAuction, *, exclusively: bool) -> None:
     """Shared for a price; exclusively, after the commission, for a stage. What was read before is read again."""
     if exclusively:
         calls.lock_commission(auction.call)
-    session.execute(select(LiveAuction.id).where(LiveAuction.id == auction.id).with_for_update(read=not exclusively))
-    session.refresh(auction)
+    # Its own columns alone: its bidders never change, and the call was read again with its commission's lock.
+    session.refresh(auction, _COLUMNS, with_for_update={"read": not exclusively})
 
 
 def _is_behind(auction: LiveAuction, moment: datetime) -> bool:

@@ -45,6 +45,7 @@ from market.web.confirm import Answer, Confirm
 from market.web.downloads import send_csv, send_xlsx
 from market.web.forms import Field, Sheet, receive, stem
 from market.web.needs import notice_rows
+from market.web.room import link_of
 
 blueprint = Blueprint("calls", __name__)
 BUYERS = holders(Role.APPLICANT, Role.AUTHORITY, Role.ASSISTANT)
@@ -361,6 +362,7 @@ def _page(number: str, actor: Actor | None, error: PortalError | None = None) ->
         form_errors=form_errors(error) if error else None,
         token=request.form.get("act"),
         has_result=call.opened_at is not None,
+        room=link_of(call),
     )
 
 

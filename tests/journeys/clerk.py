@@ -94,6 +94,10 @@ class Clerk:
         wanted = datetime.combine(day, time(hour), clock.SHANGHAI)
         return self._clock({"to": wanted.isoformat()}) if wanted > self.now() else self.now()
 
+    def move_to(self, instant: datetime) -> datetime:
+        """Legal time to this instant; whatever falls due on the way is done."""
+        return self._clock({"to": instant.isoformat()})
+
     def _clock(self, asked: Mapping[str, str]) -> datetime:
         request = urllib.request.Request(
             f"{self.base}/api/v1/sandbox/clock", json.dumps(asked).encode(), {"Content-Type": "application/json"}

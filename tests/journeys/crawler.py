@@ -140,7 +140,7 @@ def _names() -> tuple[str, ...]:
         "核对规模",
     }
     told |= {"云栖里住宅小区一期", "云栖里一期", "楼及地下车库", "宏远智造产业园标准厂房", "滨江路跨清水河大桥"}
-    told |= {"计算参数有误", "符合法定条件"}
+    told |= {"计算参数有误", "符合法定条件", "标准厂房施工图需联合审查，申请由主管部门委托审查机构。"}
     told |= {f"示例市示例区建设大道 {serial} 号" for serial, *_rest in city.ORGANISATIONS.values()} | {"示例市示例区"}
     told |= {Config().name, "的全部工作，含一次现场调查和送审修改。", "本机构公示收费标准"}
     for _serial, full, _kind, legal in city.ORGANISATIONS.values():

@@ -26,8 +26,6 @@ BY_CODE = Records(Project, Project.code == bindparam("code"), Project.organisati
 HELD = Records(Project, Project.code == bindparam("code"), Project.organisation, hold=True)
 PUT = Statement(insert(OutboxRow.__table__).inline(), ("topic", "subject", "payload", "created_at", "due_at", "tries"))  # type: ignore[arg-type]
 
-trail.name_acts({"statements.tried": ("试写", "Tried")})
-
 
 def put(subject: str, key: str | None = None) -> None:
     PUT.later(key, topic="try", subject=subject, payload={"a": "甲"}, created_at=AT, due_at=AT, tries=0)
@@ -114,14 +112,14 @@ def test_a_rolled_back_savepoint_takes_what_was_gathered_in_it(portal: APIFlask)
         put("before")
         with pytest.raises(ZeroDivisionError), session.begin_nested():
             put("inside")
-            trail.record("statement:1", "statements.tried", by=SYSTEM)
+            trail.record("statement:1", "project.registered", by=SYSTEM)
             raise ZeroDivisionError
         with pytest.raises(ZeroDivisionError), session.begin_nested():
             put("inside, with nothing asked")
             raise ZeroDivisionError
         with session.begin_nested():
             put("in a savepoint that held")
-        trail.record("statement:1", "statements.tried", by=SYSTEM)
+        trail.record("statement:1", "project.registered", by=SYSTEM)
         put("after")
     assert subjects() == ["before", "in a savepoint that held", "after"]
     assert trail.verify("statement:1") == (1, [])
@@ -137,18 +135,18 @@ def test_a_constraint_speaks_before_the_commit(portal: APIFlask) -> None:
 
 def test_an_act_that_claims_to_be_the_first_but_is_not_is_refused(portal: APIFlask) -> None:
     with transaction():
-        trail.record("statement:1", "statements.tried", by=SYSTEM, is_first=True)
+        trail.record("statement:1", "project.registered", by=SYSTEM, is_first=True)
     with pytest.raises(IntegrityError), transaction():
-        trail.record("statement:1", "statements.tried", by=SYSTEM, is_first=True)
+        trail.record("statement:1", "project.registered", by=SYSTEM, is_first=True)
     assert trail.verify("statement:1") == (1, [])
 
 
 def test_acts_of_one_transaction_are_chained_though_written_together(portal: APIFlask) -> None:
     with transaction():
         for _ in range(3):
-            trail.record("statement:1", "statements.tried", by=SYSTEM)
+            trail.record("statement:1", "project.registered", by=SYSTEM)
         assert [act.sequence for act in trail.of("statement:1")] == [1, 2, 3]
-        trail.record("statement:1", "statements.tried", by=SYSTEM)
+        trail.record("statement:1", "project.registered", by=SYSTEM)
     assert trail.verify("statement:1") == (4, [])
     assert session.scalar(select(func.count()).select_from(TrailAct)) == 4
 

@@ -22,13 +22,13 @@ from market.fees import FeeKind, FeeRule, Measure
 
 #: life-cycles §2 as a reader would write it down: state → who may do what.
 TABLE = {
-    "draft": {"client": {"offer", "publish", "cancel"}, "agency": set(), "clock": set()},
+    "draft": {"client": {"offer", "cancel"}, "agency": set(), "clock": set()},
     "offered": {
         "client": {"take_back", "supply_materials", "cancel"},
-        "agency": {"request_materials", "decline", "take_on", "refuse_award"},
+        "agency": {"request_materials", "decline", "take_on"},
         "clock": {"lapse", "lapse_award"},
     },
-    "taken_on": {"client": {"confirm_contract"}, "agency": {"start", "confirm_contract"}, "clock": set()},
+    "taken_on": {"client": set(), "agency": {"start"}, "clock": set()},
     "in_service": {
         "client": {"resume", "agree_extension", "refuse_extension", "terminate"},
         "agency": {"pause", "propose_extension", "deliver", "terminate"},

@@ -10,7 +10,7 @@ import pytest
 
 from kernel import workflow
 from kernel.trail import CLOCK, Actor
-from market.commissions import STEPS, CommissionStatus
+from market.commissions import STEPS, CommissionStatus, Route
 
 BUYER, APPLICANT, WINNER = 1, 2, 3
 
@@ -74,6 +74,7 @@ def commission(state: str) -> Any:
     return SimpleNamespace(
         status=CommissionStatus(state),
         version=3,
+        route=Route.BIDDING,
         subject="commission:WT-2026-000001",
         client_id=BUYER,
         applicant_id=APPLICANT,
