@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 
 from app import create_app
 from integration.demo import city as demo
-from kernel import clock, sandbox, schema
+from kernel import clock, sandbox, schema, sealing
 from kernel import cluster as clusters
 from kernel.accounts import Organisation, actor_of, passwords
 from kernel.accounts.people import Person
@@ -90,6 +90,7 @@ def portal(app: APIFlask, owner_engine) -> Iterator[APIFlask]:  # type: ignore[n
     """The portal with reference data only, legal time at the demo's start, and an application context."""
     session.remove()
     clock.set_source(sandbox.legal_now)  # tests of the clock itself put their own in its place
+    sealing.configure(app.extensions["portal"].data)  # and tests of receipts theirs
     tables = sorted(set(Base.metadata.tables) - REFERENCE)
     with owner_engine.connect() as connection:
         connection.execute(text(f"TRUNCATE {', '.join(tables)} CASCADE"))
