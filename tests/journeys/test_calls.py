@@ -10,7 +10,7 @@ from tests.journeys import buying
 from tests.journeys.clerk import Clerk
 from tests.journeys.person import MODES_AND_KEYBOARD, Mode, Person
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.nightly, pytest.mark.journey]
 BIDDER = "agency"
 OLD_TELEPHONE = buying.WORDS["telephone"]
 NEW_TELEPHONE = "0451-88889999"

@@ -19,7 +19,7 @@ from tests.journeys import buying
 from tests.journeys.clerk import Clerk
 from tests.journeys.person import KEYBOARD, NARROW, NORMAL, PLAIN, Person
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.nightly, pytest.mark.journey]
 #: The two lowest are equal.
 BIDS = {"agency": "70000.00", "agency2": "66000.00", "agency4": "66000.00"}
 EQUAL = ("agency2", "agency4")

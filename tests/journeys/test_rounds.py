@@ -16,7 +16,7 @@ from tests.journeys import buying
 from tests.journeys.clerk import Clerk
 from tests.journeys.person import KEYBOARD, NARROW, NORMAL, PLAIN, Mode, Person
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.nightly, pytest.mark.journey]
 #: Agency's account → opening price in yuan; the highest has the first turn.
 OPENING = {"agency": "78000.00", "agency2": "76000.00", "agency4": "75000.00"}
 NAMES = tuple(buying.name_of(login) for login in OPENING)

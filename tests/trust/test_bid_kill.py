@@ -28,6 +28,9 @@ from market.bidding import Bid
 from market.bidding.records import BidOrigin
 from tests.competition import Competition
 
+#: Long, and not yet measured on a quiet machine.
+pytestmark = pytest.mark.nightly
+
 Client = Any
 
 

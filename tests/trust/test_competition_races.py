@@ -41,6 +41,9 @@ from market.objections import Objection, ObjectionStatus
 from tests.competition import Competition, jump
 from tests.market.contest import Contest
 
+#: Long, and not yet measured on a quiet machine.
+pytestmark = pytest.mark.nightly
+
 TICK = timedelta(microseconds=1)
 #: In fen; below it the platform alone holds the key, so that the close opens the bids in its own transaction.
 SMALL = 9_000_000
