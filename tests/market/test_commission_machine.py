@@ -26,7 +26,7 @@ from tests.competition import Competition
 from tests.market.conftest import Chain
 
 PER_PUSH = settings(
-    max_examples=100,
+    max_examples=30,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -253,6 +253,12 @@ def test_the_menu_commission_agrees_with_a_plain_model(chain: Chain) -> None:
     run_state_machine_as_test(machine, settings=PER_PUSH)
 
 
+@pytest.mark.nightly
+def test_the_menu_commission_agrees_with_a_plain_model_at_length(chain: Chain) -> None:
+    machine = type("Machine", (MenuMachine,), {"chain": chain})
+    run_state_machine_as_test(machine, settings=settings(PER_PUSH, max_examples=200))
+
+
 # The competition
 
 
@@ -469,7 +475,7 @@ def machine_of(world: Any) -> type[BiddingMachine]:
 
 
 def test_the_call_agrees_with_a_plain_model(world: Any) -> None:
-    run_state_machine_as_test(machine_of(world), settings=settings(PER_PUSH, max_examples=40, stateful_step_count=20))
+    run_state_machine_as_test(machine_of(world), settings=settings(PER_PUSH, max_examples=12, stateful_step_count=20))
 
 
 @pytest.mark.nightly
