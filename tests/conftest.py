@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 
 from app import create_app
 from integration.demo import city as demo
-from kernel import clock, sandbox, schema, sealing
+from kernel import clock, policies, sandbox, schema, sealing
 from kernel import cluster as clusters
 from kernel.accounts import Organisation, actor_of, passwords
 from kernel.accounts.people import Person
@@ -85,8 +85,15 @@ def owner_engine(cluster: clusters.Cluster, database: str):  # type: ignore[no-u
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def shipped_policies(app: APIFlask, owner_engine) -> int:  # type: ignore[no-untyped-def]
+    """The last rule that ships with the product; what a test enters after it ends with the test."""
+    with owner_engine.connect() as connection:
+        return int(connection.scalar(text("SELECT max(id) FROM policies")) or 0)
+
+
 @pytest.fixture
-def portal(app: APIFlask, owner_engine) -> Iterator[APIFlask]:  # type: ignore[no-untyped-def]
+def portal(app: APIFlask, owner_engine, shipped_policies: int) -> Iterator[APIFlask]:  # type: ignore[no-untyped-def]
     """The portal with reference data only, legal time at the demo's start, and an application context."""
     session.remove()
     clock.set_source(sandbox.legal_now)  # tests of the clock itself put their own in its place
@@ -94,6 +101,8 @@ def portal(app: APIFlask, owner_engine) -> Iterator[APIFlask]:  # type: ignore[n
     tables = sorted(set(Base.metadata.tables) - REFERENCE)
     with owner_engine.connect() as connection:
         connection.execute(text(f"TRUNCATE {', '.join(tables)} CASCADE"))
+        connection.execute(text("DELETE FROM policies WHERE id > :shipped"), {"shipped": shipped_policies})
+    policies._remembered.clear()
     with transaction():
         sandbox.start_at(demo.START)
     session.remove()

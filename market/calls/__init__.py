@@ -4,8 +4,9 @@ Read :mod:`~market.calls.need` first (a draft and its task list), then :mod:`~ma
 :mod:`~market.calls.questions`, :mod:`~market.calls.eligibility` and :mod:`~market.calls.closing`.
 """
 
-from market.calls.closing import act_on_due, close, declare_outage, due, fail, rerun, tell_agency_of
+from market.calls.closing import act_on_due, close, declare_outage, due, fail, rerun, rerun_of, tell_agency_of
 from market.calls.eligibility import lately_chosen, may_read, shortfalls
+from market.calls.faults import RerunKnown
 from market.calls.finding import can_see, find, is_public, lock_commission, of_commission, of_subject
 from market.calls.need import (
     Task,
@@ -60,6 +61,7 @@ __all__ = [
     "Invitation",
     "Outage",
     "Question",
+    "RerunKnown",
     "Task",
     "act_on_due",
     "add_document",
@@ -98,6 +100,7 @@ __all__ = [
     "questions_of",
     "remove_document",
     "rerun",
+    "rerun_of",
     "rows",
     "shortfalls",
     "spoken",

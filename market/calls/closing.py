@@ -16,7 +16,7 @@ from kernel.db import session
 from kernel.errors import Forbidden
 from kernel.trail import CLOCK, Actor
 from market import custody, notices
-from market.calls.faults import OutageInvalid
+from market.calls.faults import OutageInvalid, RerunKnown
 from market.calls.finding import find
 from market.calls.need import begin, carry_over
 from market.calls.publishing import TICK, announce, spoken
@@ -82,8 +82,14 @@ def fail(call: CallForBids, zh: str, en: str, *, by: Actor, at: datetime | None 
 
 
 def rerun(call: CallForBids, *, by: Actor, expected_version: int | None = None) -> CallForBids:
-    """A new draft linked to the failed one, with its words; once (the link is unique)."""
+    """A new draft linked to the failed one, with its words; once (the unique link is the last word).
+
+    Raises:
+        RerunKnown, workflow.MoveNotOpen, workflow.StaleVersion.
+    """
     old = call.commission
+    if rerun_of(call) is not None:
+        raise RerunKnown
     workflow.step(old, STEPS, "rerun", by=by, expected_version=expected_version, call=call.number)
     commission = Commission(
         number=numbers.following(NUMBER),
@@ -193,7 +199,7 @@ def _extend(call: CallForBids, began_at: datetime, ended_at: datetime, reason: s
     if old is None or call.opened_at is not None or custody.identities(call.id):
         return False  # with a key handed in, bids that came now would be sealed for two custodians only
     if commission.status not in _EXTENDIBLE or (
-        commission.status is CommissionStatus.FAILED and _has_rerun(commission)
+        commission.status is CommissionStatus.FAILED and rerun_of(call) is not None
     ):
         return False
     lost = min(ended_at, old) - max(began_at, old - LAST_HOUR)
@@ -219,8 +225,17 @@ def _extend(call: CallForBids, began_at: datetime, ended_at: datetime, reason: s
     return True
 
 
-def _has_rerun(commission: Commission) -> bool:
-    return session.scalar(select(Commission.id).where(Commission.rerun_of_id == commission.id).limit(1)) is not None
+def rerun_of(call: CallForBids) -> CallForBids | None:
+    """The call by which a failed one is run again, if there is one."""
+    if call.commission.status is not CommissionStatus.FAILED:
+        return None
+    return (
+        session.scalars(
+            select(CallForBids).join(Commission).where(Commission.rerun_of_id == call.commission_id).limit(1)
+        )
+        .unique()
+        .first()
+    )
 
 
 def tell_agency_of(call: CallForBids, organisation_id: int, act: str, *, is_warning: bool = False) -> None:

@@ -129,3 +129,9 @@ class NoAuthority(Invalid):
     code = "no_authority"
     zh = "请选择行业主管部门"
     en = "Choose the competent authority"
+
+
+class RerunKnown(Conflict):
+    code = "rerun_known"
+    zh = "此次采购已重新组织，请办理新的采购需求"
+    en = "This call is being run again already; go on with the new need"

@@ -67,7 +67,8 @@ def _core_properties(document: Document) -> Mapping[str, str]:
     try:
         with files.open_document(document) as file, zipfile.ZipFile(file) as container, container.open(_CORE) as member:
             text = member.read(_MOST_CORE + 1)
-        if len(text) > _MOST_CORE or b"<!" in text:  # no declarations, so no entities
+        plain = text.decode("utf-8")  # in another encoding a declaration would pass unseen
+        if len(text) > _MOST_CORE or "<!" in plain or "\0" in plain:  # no declarations, so no entities
             return {}
         root = ElementTree.fromstring(text)  # noqa: S314
     except Exception:  # whatever a hostile container does to its reader, it tells nothing

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, case, func, select
 from kernel import clock, money, workflow
 from kernel.access import PUBLIC, Cell, Role, holders
 from kernel.db import session
-from kernel.errors import Conflict, Invalids, NotFound, PortalError
+from kernel.errors import Invalids, NotFound, PortalError
 from kernel.files import Document
 from kernel.projects import Project
 from kernel.trail import Actor
@@ -85,12 +85,6 @@ GROUPS: tuple[tuple[str, str, str, tuple[CommissionStatus, ...]], ...] = (
     ("failed", "流标", "Failed", (CommissionStatus.FAILED,)),
     ("cancelled", "已终止采购", "Withdrawn", (CommissionStatus.CANCELLED,)),
 )
-
-
-class RerunKnown(Conflict):
-    code = "rerun_known"
-    zh = "此次采购已重新组织，请办理新的采购需求"
-    en = "This call is being run again already; go on with the new need"
 
 
 # The list
@@ -356,7 +350,7 @@ def _page(number: str, actor: Actor | None, error: PortalError | None = None) ->
         actions=_actions(call, actor, is_buyer=is_buyer) if actor is not None else [],
         bidders=bidding.count_standing(call) if call.closed_at is not None else None,
         least=call.rules.minimum(commission.payer),
-        rerun=_rerun_of(call),
+        rerun=calls.rerun_of(call),
         asked=request.form.get("text", "") if error else "",
         errors=confirm.by_field(error),
         form_errors=form_errors(error) if error else None,
@@ -479,7 +473,7 @@ def _actions(call: CallForBids, actor: Actor, *, is_buyer: bool) -> list[dict[st
                 if call.opened_at is not None
                 else (choose("交出密钥，开标", "Hand the key in and open"), "/custody")
             )
-        if status == CommissionStatus.FAILED and _rerun_of(call) is None:
+        if status == CommissionStatus.FAILED and calls.rerun_of(call) is None:
             found.append((choose("重新组织采购", "Run it again"), url_for("calls.rerun", number=number)))
         found.append((choose("查看委托", "See the commission"), f"/commissions/{call.commission.number}"))
         found.append((choose("复制为新的采购需求", "Copy into a new need"), url_for("needs.copy", number=number)))
@@ -506,17 +500,6 @@ WITHDRAWABLE = frozenset(
         CommissionStatus.OFFERED,
     }
 )
-
-
-def _rerun_of(call: CallForBids) -> CallForBids | None:
-    """The call that runs a failed one again."""
-    if call.commission.status != CommissionStatus.FAILED:
-        return None
-    return (
-        session.scalars(select(CallForBids).join(Commission).where(Commission.rerun_of_id == call.commission_id))
-        .unique()
-        .first()
-    )
 
 
 # Questions
@@ -786,8 +769,8 @@ def rerun(number: str) -> Answer:
     call = _buyers(number, actor)
     if request.method == "GET":
         workflow.check(call.commission, STEPS, "rerun", by=actor)
-        if _rerun_of(call) is not None:
-            raise RerunKnown
+        if calls.rerun_of(call) is not None:
+            raise calls.RerunKnown
 
     def make() -> Confirm:
         failed = _buyers(number, actor)
@@ -808,14 +791,11 @@ def rerun(number: str) -> Answer:
             ),
             subject=failed.subject,
             version=failed.commission.version,
-            is_open=_rerun_of(failed) is None and failed.commission.status == CommissionStatus.FAILED,
+            is_open=calls.rerun_of(failed) is None and failed.commission.status == CommissionStatus.FAILED,
         )
 
     def perform(sheet: Sheet, version: int | None) -> str:
-        locked = calls.find(number, by=actor, lock=True)
-        if _rerun_of(locked) is not None:
-            raise RerunKnown
-        again = calls.rerun(locked, by=actor, expected_version=version)
+        again = calls.rerun(calls.find(number, by=actor, lock=True), by=actor, expected_version=version)
         return url_for("needs.show", number=again.number)
 
     return confirm.serve(make, perform, actor)

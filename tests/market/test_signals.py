@@ -7,7 +7,7 @@ import math
 import random
 import zipfile
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pikepdf
 import pytest
@@ -18,13 +18,23 @@ from sqlalchemy import func, select
 from kernel import clock, jobs, notifications, policies, trail, workflow
 from kernel.db import session, transaction
 from kernel.errors import NotFound
+from kernel.files import Document
 from kernel.notifications import Notice
 from kernel.trail import TrailAct
 from market import agencies, signals
 from market.bidding import Outcome
 from market.calls import CallForBids
 from market.commissions import Route
-from market.signals import DismissalReasonMissing, Signal, SignalKind, SignalScan, SignalStatus, screens, thresholds
+from market.signals import (
+    DismissalReasonMissing,
+    Signal,
+    SignalKind,
+    SignalScan,
+    SignalStatus,
+    screens,
+    thresholds,
+    traces,
+)
 from tests.conftest import small_pdf
 from tests.market.conduct import ORDINARY, SHORTS, Conduct, Entry
 
@@ -342,6 +352,16 @@ def office(author: str, text: str, *, filler: int = 0) -> bytes:
         container.writestr("word/document.xml", f"<w:document xmlns:w='urn:w'>{text}</w:document>")
         container.writestr("docProps/core.xml", core)
     return out.getvalue()
+
+
+def test_an_office_file_that_declares_entities_tells_nothing_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = '<?xml version="1.0"?><!DOCTYPE c [<!ENTITY a "赵六">]><c><creator>&a;</creator></c>'
+    for encoding in ("utf-8", "utf-16"):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as container:
+            container.writestr("docProps/core.xml", core.encode(encoding))
+        monkeypatch.setattr(traces.files, "open_document", lambda document, content=out.getvalue(): io.BytesIO(content))
+        assert traces._core_properties(cast("Document", None)) == {}, encoding
 
 
 # Prices
