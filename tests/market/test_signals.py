@@ -360,7 +360,8 @@ def test_an_office_file_that_declares_entities_tells_nothing_in_any_encoding(mon
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as container:
             container.writestr("docProps/core.xml", core.encode(encoding))
-        monkeypatch.setattr(traces.files, "open_document", lambda document, content=out.getvalue(): io.BytesIO(content))
+        out.seek(0)
+        monkeypatch.setattr(traces.files, "open_document", lambda document, content=out: content)
         assert traces._core_properties(cast("Document", None)) == {}, encoding
 
 
