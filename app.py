@@ -16,9 +16,23 @@ import integration.exchange.web as exchange_web
 import integration.web as integration_web
 import kernel.web as kernel_web
 import market.web as market_web
+import reviews.web as reviews_web
 from integration import commands, demo, story
 from integration.approvals import decisions, matters
-from kernel import clock, config, dossier, files, jobs, sandbox, sealing, search, timekeeping, trail
+from kernel import (
+    clock,
+    config,
+    dossier,
+    files,
+    jobs,
+    previews,
+    sandbox,
+    sealing,
+    seals,
+    search,
+    timekeeping,
+    trail,
+)
 from kernel.access import Cell, Role
 from kernel.config import Config
 from kernel.database import Database
@@ -43,9 +57,11 @@ from market import (
     shelf,
     signals,
 )
+from reviews import conclusions, drawings, experts, meetings, panels, technical
+from reviews import rounds as review_rounds
 
 _NOUNS = (awards, bidding, custody, drawing, notices, requests)
-PAGES = (kernel_web, market_web, approvals_web, exchange_web, integration_web)
+PAGES = (kernel_web, market_web, reviews_web, approvals_web, exchange_web, integration_web)
 
 #: Act → what it sets off in the same transaction, in this order. Printed by `flask docs check` and compared with docs.
 SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
@@ -65,12 +81,22 @@ SUBSCRIPTIONS: dict[str, Sequence[Subscriber]] = {
     "call.failed": (bidding.on_ended, rounds.on_call_ended),
     "commission.cancelled": (bidding.on_ended, rounds.on_call_ended, objections.on_cancelled, awards.on_cancelled),
     "commission.taken_on": (contracts.on_taken_on,),
+    "commission.terminated": (technical.on_ended,),
+    "service.started": (technical.on_started,),
+    "review.begun": (panels.seat_lead,),
+    "review.handed_over": (panels.seat_lead,),
+    "review.replaced": (review_rounds.on_replaced,),
+    "review.light.amber": (review_rounds.on_review_light,),
+    "review.light.red": (review_rounds.on_review_light,),
+    "consultation.light.amber": (review_rounds.on_consultation_light,),
+    "consultation.light.red": (review_rounds.on_consultation_light,),
+    "preview.finished": (review_rounds.on_preview,),
     "bids.opened": (rounds.on_opened, awards.on_opened, signals.on_opened),
     "auction.finished": (awards.on_rounds_ended,),
     "award.published": (signals.on_opened,),
     "award.refused": (awards.on_given_back,),
     "award.lapsed": (awards.on_given_back,),
-    "draw.drawn": (awards.on_drawn,),
+    "draw.drawn": (awards.on_drawn, panels.on_drawn),
     "objection.light.amber": (objections.tell_of_light,),
     "objection.light.red": (objections.tell_of_light,),
     "matter.light.amber": (matters.tell_department,),
@@ -115,7 +141,9 @@ def create_app(settings: Config | None = None) -> APIFlask:
     db.init_app(app)
     clock.set_source(sandbox.legal_now if settings.sandbox else None)
     files.configure(settings.files_folder, settings.upload_limit)
+    previews.configure(settings.files_folder.parent / "previews")
     sealing.configure(settings.data)
+    seals.configure(settings.data / "seals", timestamp_url=settings.timestamp_url)
     custody.configure(settings.data / "call_keys")
     for reader in (
         shelf.may_read_certificate,
@@ -124,9 +152,18 @@ def create_app(settings: Config | None = None) -> APIFlask:
         deliverables.may_read,
         calls.may_read,
         bidding.may_read,
+        review_rounds.may_read,
+        meetings.may_read,
+        conclusions.may_read,
+        drawings.may_read,
         decisions.may_read,
     ):
         files.register_reader(reader)
+    files.register_bar(panels.barred)
+    commissions.hold_by(technical.holds)
+    technical.seats_known_by(panels.has_seat, panels.seated)
+    panels.files_known_by(review_rounds.read_by)
+    experts.register_load(panels.load_of)
     search.configure(settings.index_folder)
     search.load_synonyms(catalogue.synonyms())
     search.load_words(catalogue.shipped_names())

@@ -124,7 +124,7 @@ def tell(error: PortalError) -> None:
 
 @click.command("serve")
 def serve() -> None:
-    """Start database, web and scheduler, and stop all of them together (TERM, INT)."""
+    """Start database, web, scheduler and previews, and stop all of them together (TERM, INT)."""
     from kernel import config
 
     settings = config.load()
@@ -166,6 +166,7 @@ def _supervise(settings: Config, environment: dict[str, str]) -> int:
                 environment,
             ),
             supervisor.Child("scheduler", [*flask, "scheduler"], environment=environment),
+            supervisor.Child("previews", [*flask, "previews", "work"], environment=environment, restarts=True),
         ],
         lambda: _welcome(address, is_demo),
     )

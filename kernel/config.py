@@ -19,7 +19,16 @@ from kernel.errors import PortalError
 
 #: Settings known by a name without prefix, because other tools share them or the design names them.
 PLAIN = frozenset(
-    {"database_url", "database_owner_url", "sandbox", "port", "search", "password_profile", "story_matters"}
+    {
+        "database_url",
+        "database_owner_url",
+        "sandbox",
+        "port",
+        "search",
+        "password_profile",
+        "story_matters",
+        "timestamp_url",
+    }
 )
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,6 +82,13 @@ class Config:
     )
     story_matters: str = field(
         default="", metadata={"zh": "演示故事使用的审批事项表（CSV）", "en": "CSV of approval matters for the story"}
+    )
+    timestamp_url: str = field(
+        default="",
+        metadata={
+            "zh": "电子签名使用的时间戳服务地址（RFC 3161）；留空时由本平台签发时间戳",
+            "en": "RFC 3161 time-stamp service for signatures; empty means the portal stamps by itself",
+        },
     )
     data: Path = field(
         default=ROOT / "var",

@@ -37,6 +37,8 @@ from kernel.errors import Conflict, Forbidden
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 #: Seconds after the wish to stop: children are killed, the database stops at once instead of politely.
 KILL_AFTER, IMMEDIATE_AFTER = 1.8, 2.4
+#: Seconds before a child that ended is started again: the first time, and at most when it ends again and again.
+AGAIN_AFTER, AGAIN_AT_MOST = 1.0, 60.0
 _ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -56,12 +58,16 @@ class PortForbidden(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A program to keep running. ``ready`` answers whether it can be used yet; None means as soon as it runs."""
+    """A program to keep running. ``ready`` answers whether it can be used yet; None means as soon as it runs.
+
+    ``restarts``: nobody's work depends on it at once, so when it ends it is started again instead of ending all.
+    """
 
     name: str
     command: Sequence[str]
     ready: Callable[[], bool] | None = None
     environment: Mapping[str, str] | None = None
+    restarts: bool = False
 
 
 def require_free(host: str, port: int) -> None:
@@ -127,7 +133,7 @@ def supervise(
     *,
     ready_within: float = 120.0,
 ) -> int:
-    """Run ``commands`` until told to stop or until one of them ends; must be called in the main thread.
+    """Run ``commands`` until told to stop or until one ends that doesn't restart; must be called in the main thread.
 
     ``on_ready`` is called once when every child is ready. At the end the children are stopped, and then
     ``cluster`` if one is given; leave it out inside :func:`running`, which knows whose cluster it is.
@@ -137,6 +143,7 @@ def supervise(
     told: list[int] = []
     previous = _handle(lambda number, _frame: told.append(number))
     processes: list[tuple[Child, subprocess.Popen[bytes]]] = []
+    resting: list[_Rest] = []
     status = 0
     try:
         for child in commands:
@@ -144,6 +151,7 @@ def supervise(
         waiting = [child for child in commands if child.ready is not None]
         announced, until = False, time.monotonic() + ready_within
         while not told:
+            _restart(processes, resting)
             ended = next(((child, process) for child, process in processes if process.poll() is not None), None)
             if ended is not None:
                 code = ended[1].returncode
@@ -170,6 +178,39 @@ def supervise(
         for number, handler in previous.items():
             signal.signal(number, handler)
     return status
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A child that ended and will be started again at ``due``, by the monotonic clock; ``wait`` grows if it ends soon."""
+
+    child: Child
+    wait: float
+    due: float
+    is_due: bool = True
+
+
+def _restart(processes: list[tuple[Child, subprocess.Popen[bytes]]], resting: list[_Rest]) -> None:
+    """Lay children that ended and restart to rest, and start those whose rest is over."""
+    now = time.monotonic()
+    for child, process in [(c, p) for c, p in processes if c.restarts and p.poll() is not None]:
+        processes.remove((child, process))
+        _signal_group(process, signal.SIGKILL)
+        before = next((rest for rest in resting if rest.child is child), None)
+        if before is None:
+            resting.append(before := _Rest(child, 0.0, 0.0))
+        # One that ran for a while before it ended begins with the shortest rest again.
+        is_soon = before.wait > 0 and now - before.due < 2 * AGAIN_AT_MOST
+        before.wait = min(AGAIN_AT_MOST, 2 * before.wait) if is_soon else AGAIN_AFTER
+        before.due, before.is_due = now + before.wait, True
+        _say(
+            f"{child.name} 意外退出（{process.returncode}），{before.wait:g} 秒后重新启动 / "
+            f"{child.name} ended unexpectedly ({process.returncode}), starting again in {before.wait:g} s"
+        )
+    for rest in resting:
+        if rest.is_due and now >= rest.due:
+            rest.is_due = False
+            processes.append((rest.child, _spawn(rest.child)))
 
 
 def _spawn(child: Child) -> subprocess.Popen[bytes]:

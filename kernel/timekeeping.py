@@ -31,6 +31,10 @@ class ClockKind(Worded):
     AGENCY_RESPONSE = "agency_response", "接受委托时限", "Time to take the commission on"
     SERVICE = "service", "承诺服务时限", "Promised service time"
     ACCEPTANCE = "acceptance", "认可成果时限", "Time to accept the deliverable"
+    ROUND = "round", "审查轮次时限", "Time for a round of review"
+    RESPONSE = "response", "答复审查意见时限", "Time to answer a review"
+    CONSULTATION = "consultation", "部门反馈意见时限", "Time for a department's opinion"
+    MEETING = "meeting", "会议时限", "Time for a meeting"
     STATUTORY = "statutory", "法定办理时限", "Statutory time limit"
     PROMISED = "promised", "承诺办理时限", "Promised time limit"
 

@@ -18,7 +18,7 @@ from kernel import clock, dossier, files, numbers, policies, projects, seals, ti
 from kernel.clock import Unit
 from kernel.db import HISTORY, Keyed, WordColumn, session
 from kernel.dossier import Entry, EntryKind
-from kernel.errors import Invalid, NotFound
+from kernel.errors import Conflict, Invalid, NotFound
 from kernel.files import Document
 from kernel.projects import Project
 from kernel.timekeeping import ClockKind
@@ -30,8 +30,10 @@ from market.commissions import (
     InquiryKind,
     by_agency,
     by_applicant,
+    by_panel_of,
     can_see,
     current_inquiry,
+    held_by,
     resume_clock,
     tell_agency,
     tell_client,
@@ -94,6 +96,12 @@ class PointsMissing(Invalid):
     en = "Say point by point what has to be changed"
 
 
+class HeldForReview(Conflict):
+    code = "held_for_review"
+    zh = "成果正在技术审查（{number}），由审查结论决定，不能在此办理"
+    en = "The result is under technical review ({number}), whose conclusion decides; not here"
+
+
 class Deliverable(Keyed):
     """One edition of a commission's result. ``conclusion``: result, summary, valid_until, own figures."""
 
@@ -137,6 +145,10 @@ class DeliverableFile(Keyed):
     __table_args__ = (HISTORY,)
 
 
+def by_panel(deliverable: Deliverable, actor: Actor) -> bool:
+    return by_panel_of(deliverable.commission, actor)
+
+
 def _client(deliverable: Deliverable, actor: Actor) -> bool:
     return by_applicant(deliverable.commission, actor)
 
@@ -149,7 +161,15 @@ STEPS: workflow.Steps = {
     "return": workflow.Step(("submitted",), "returned", "deliverable.returned", _client),
     "accept": workflow.Step(("submitted",), "accepted", "deliverable.accepted", _client),
     "withdraw": workflow.Step(("accepted",), "withdrawn", "deliverable.withdrawn", _agency),
+    "panel_return": workflow.Step(("submitted",), "returned", "deliverable.returned", by_panel),
+    "panel_accept": workflow.Step(("submitted",), "accepted", "deliverable.accepted", by_panel),
 }
+
+
+def _require_free(commission: Commission) -> None:
+    number = held_by(commission)
+    if number is not None:
+        raise HeldForReview(number=number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +200,7 @@ def submit(
         FilesMissing, ConclusionMissing, WrongProject, ValidityPast, seals.SignatureBroken, workflow errors.
     """
     workflow.check(commission, COMMISSION_STEPS, "deliver", by=by, expected_version=expected_version)
+    _require_free(commission)
     if not parts:
         raise FilesMissing(field="files")
     if not summary.strip():
@@ -190,35 +211,8 @@ def submit(
         given = projects.parse_code(project_code)
         if given not in {commission.project.code, commission.engineering_code}:
             raise WrongProject(field="project_code", given=given, expected=commission.engineering_code)
-    moment = clock.now()
-    earlier = of_commission(commission)
-    deliverable = Deliverable(
-        number=numbers.following(NUMBER),
-        commission=commission,
-        edition=len(earlier) + 1,
-        status=DeliverableStatus.SUBMITTED,
-        version=1,
-        result=result,
-        summary=summary.strip(),
-        valid_until=valid_until,
-        conclusion=figures or {},
-        points=[],
-        submitted_by=f"{by.organisation} {by.person}",
-        submitted_at=moment,
-        files=[_file(part) for part in parts],
-    )
-    session.add(deliverable)
-    session.flush()
-    trail.record(
-        deliverable.subject,
-        "deliverable.submitted",
-        by=by,
-        at=moment,
-        commission=commission.number,
-        edition=deliverable.edition,
-        result=result.value,
-        files=[{"title": f.title, "name": f.document.name, "sha256": f.sha256} for f in deliverable.files],
-    )
+    deliverable = _enter(commission, parts, result, summary, valid_until, figures, by=by)
+    moment = deliverable.submitted_at
     commission.delivered_at = None
     workflow.step(
         commission,
@@ -251,9 +245,26 @@ def return_for_revision(
         raise PointsMissing(field="points")
     commission = deliverable.commission
     workflow.check(commission, COMMISSION_STEPS, "return", by=by, expected_version=expected_version)
-    deliverable.points = wanted
-    workflow.step(deliverable, STEPS, "return", by=by, points=wanted)
-    workflow.step(commission, COMMISSION_STEPS, "return", by=by, deliverable=deliverable.number)
+    _require_free(commission)
+    _return(deliverable, wanted, "return", by)
+
+
+def return_by_panel(deliverable: Deliverable, points: Sequence[str], *, by: Actor) -> None:
+    """A panel that judged the deliverable sends it back with its open points (001 §9.4).
+
+    Raises:
+        PointsMissing, workflow errors.
+    """
+    if not points:
+        raise PointsMissing(field="points")
+    _return(deliverable, list(points), "panel_return", by)
+
+
+def _return(deliverable: Deliverable, points: list[str], action: str, by: Actor) -> None:
+    commission = deliverable.commission
+    deliverable.points = points
+    workflow.step(deliverable, STEPS, action, by=by, points=points)
+    workflow.step(commission, COMMISSION_STEPS, action, by=by, deliverable=deliverable.number)
     _back_to_agency(commission, deliverable, by)
     tell_agency(commission, "deliverable.returned")
 
@@ -264,16 +275,108 @@ def accept(deliverable: Deliverable, *, by: Actor, expected_version: int | None 
     Raises:
         workflow errors.
     """
+    workflow.check(deliverable.commission, COMMISSION_STEPS, "accept", by=by, expected_version=expected_version)
+    _require_free(deliverable.commission)
+    return _accept(deliverable, "accept", by)
+
+
+def accept_by_panel(deliverable: Deliverable, *, by: Actor) -> list[Entry]:
+    """专家审查合格: a panel's pass, recorded by the authority, accepts the deliverable (001 §9.4).
+
+    Raises:
+        workflow errors.
+    """
+    return _accept(deliverable, "panel_accept", by)
+
+
+def publish(
+    commission: Commission,
+    parts: Sequence[Part],
+    *,
+    result: Result,
+    summary: str,
+    by: Actor,
+    valid_until: date | None = None,
+    figures: dict[str, Any] | None = None,
+) -> tuple[Deliverable, list[Entry]]:
+    """A technical review's report: handed in, attached and the service finished in one act; nobody approves it (001 §9.4).
+
+    Raises:
+        FilesMissing, ConclusionMissing, workflow errors.
+    """
+    if not parts:
+        raise FilesMissing(field="files")
+    if not summary.strip():
+        raise ConclusionMissing(field="summary")
+    workflow.check(commission, COMMISSION_STEPS, "publish_report", by=by)
+    signed = f"{by.organisation} {by.person}"
+    deliverable = _enter(commission, parts, result, summary, valid_until, figures, by=by, accepted_by=signed)
+    entries = _finish(deliverable, "publish_report", by)
+    tell_client(commission, "deliverable.submitted")
+    return deliverable, entries
+
+
+def _enter(
+    commission: Commission,
+    parts: Sequence[Part],
+    result: Result,
+    summary: str,
+    valid_until: date | None,
+    figures: dict[str, Any] | None,
+    *,
+    by: Actor,
+    accepted_by: str = "",
+) -> Deliverable:
+    """The new edition with its files, recorded; accepted at once where nobody is left to accept it."""
+    moment = clock.now()
+    earlier = of_commission(commission)
+    deliverable = Deliverable(
+        number=numbers.following(NUMBER),
+        commission=commission,
+        edition=len(earlier) + 1,
+        status=DeliverableStatus.ACCEPTED if accepted_by else DeliverableStatus.SUBMITTED,
+        version=1,
+        result=result,
+        summary=summary.strip(),
+        valid_until=valid_until,
+        conclusion=figures or {},
+        points=[],
+        submitted_by=f"{by.organisation} {by.person}",
+        submitted_at=moment,
+        accepted_at=moment if accepted_by else None,
+        accepted_by=accepted_by,
+        files=[_file(part) for part in parts],
+    )
+    session.add(deliverable)
+    session.flush()
+    trail.record(
+        deliverable.subject,
+        "deliverable.submitted",
+        by=by,
+        at=moment,
+        commission=commission.number,
+        edition=deliverable.edition,
+        result=result.value,
+        files=[{"title": f.title, "name": f.document.name, "sha256": f.sha256} for f in deliverable.files],
+    )
+    return deliverable
+
+
+def _accept(deliverable: Deliverable, action: str, by: Actor) -> list[Entry]:
+    deliverable.accepted_by = f"{by.organisation} {by.person}"
+    workflow.step(deliverable, STEPS, action, by=by)
+    entries = _finish(deliverable, action, by)
+    tell_agency(deliverable.commission, "deliverable.accepted")
+    return entries
+
+
+def _finish(deliverable: Deliverable, action: str, by: Actor) -> list[Entry]:
     commission = deliverable.commission
-    workflow.check(commission, COMMISSION_STEPS, "accept", by=by, expected_version=expected_version)
     # Two commissions for one item can't both find nothing to supersede.
     session.scalars(select(Project.id).where(Project.id == commission.project_id).with_for_update(key_share=True)).one()
-    deliverable.accepted_by = f"{by.organisation} {by.person}"
-    workflow.step(deliverable, STEPS, "accept", by=by)
     entries = [_attach(deliverable, file, by) for file in deliverable.files]
-    workflow.step(commission, COMMISSION_STEPS, "accept", by=by, deliverable=deliverable.number)
+    workflow.step(commission, COMMISSION_STEPS, action, by=by, deliverable=deliverable.number)
     timekeeping.end_all(commission.subject, by=by)
-    tell_agency(commission, "deliverable.accepted")
     return entries
 
 

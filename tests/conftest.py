@@ -33,7 +33,10 @@ from market.listings import Listing
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Tables that a test finds filled, as every installation does.
-REFERENCE = {"policies", "specialities", "service_items", "matter_kinds", "matter_materials", "alembic_version"}
+REFERENCE = {
+    "policies", "specialities", "service_items", "matter_kinds", "matter_materials", "review_kinds", "review_criteria",
+    "alembic_version",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

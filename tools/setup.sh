@@ -86,18 +86,23 @@ if [ -d kernel/translations ]; then
     done
 fi
 
-# Tests open sealed bids with the age program, as a stranger would; without it they say so and use the library.
-install_age() {
-    command -v age >/dev/null 2>&1 && return
+# Programs of others by which tests judge what we make: age opens sealed bids, pdfsig checks signed reports. Without them
+# the tests say so and use the library.
+install_judges() {
+    missing=""
+    command -v age >/dev/null 2>&1 || missing="age"
+    command -v pdfsig >/dev/null 2>&1 || missing="${missing:+$missing }poppler-utils"
+    [ -n "$missing" ] || return 0
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "正在安装系统软件包 age… / Installing the system package age…"
+        say "正在安装系统软件包 $missing… / Installing the system packages $missing…"
         apt-get -qq update >/dev/null 2>&1 || true
-        apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends age >/dev/null 2>&1 && return
+        # shellcheck disable=SC2086
+        apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends $missing >/dev/null 2>&1 && return
     fi
-    say "未安装 age 程序，相关测试改用程序库 / The age program is not installed; its tests use the library instead"
+    say "未安装 $missing，相关测试改用程序库 / Not installed: $missing; their tests use the library instead"
 }
 
 if [ "$wanted" = development ]; then
     .venv/bin/python tools/browser.py --install >.venv/chromium-path
-    install_age
+    install_judges
 fi

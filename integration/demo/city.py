@@ -32,6 +32,7 @@ from market.agencies import Agency
 from market.catalogue import ServiceItem
 from market.commissions import Route
 from market.fees import Band, FeeKind, FeeRule, Measure
+from reviews import experts, kinds
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=clock.SHANGHAI)
 REGION = "230199"
@@ -52,6 +53,14 @@ PEOPLE: tuple[tuple[str, str, str, Role], ...] = (
     ("agency9", "金晓彤", "明鉴", Role.AGENCY),
     ("agency10", "方亦舟", "方略", Role.AGENCY),
     ("agency11", "田雨禾", "沃土", Role.AGENCY),
+    ("reviewer", "石美玲", "磐石", Role.AGENCY),
+    ("expert", "顾怀瑾", "专家", Role.EXPERT),
+    ("expert2", "柳承宇", "专家", Role.EXPERT),
+    ("expert3", "严若谷", "专家", Role.EXPERT),
+    ("expert4", "邵明轩", "专家", Role.EXPERT),
+    ("expert5", "祁连山", "专家", Role.EXPERT),
+    ("expert6", "温如玉", "专家", Role.EXPERT),
+    ("expert7", "江水生", "专家", Role.EXPERT),
     ("window", "王慧敏", "窗口", Role.WINDOW),
     ("approver", "赵立新", "水务", Role.APPROVER),
     ("approver2", "刘文博", "生态", Role.APPROVER),
@@ -93,6 +102,7 @@ ORGANISATIONS: dict[str, tuple[int, str, OrganisationKind, str]] = {
     "发改": (307, "示例市发展和改革委员会", OrganisationKind.AUTHORITY, ""),
     "国动": (308, "示例市国防动员办公室", OrganisationKind.AUTHORITY, ""),
     "气象": (309, "示例市气象局", OrganisationKind.AUTHORITY, ""),
+    "专家": (311, "示例市工程评审专家库", OrganisationKind.AUTHORITY, ""),
     "工改": (310, "示例市工程建设项目审批制度改革工作领导小组办公室", OrganisationKind.AUTHORITY, ""),
     "运营": (401, "示例市数字政务运营有限公司", OrganisationKind.OPERATOR, ""),
 }
@@ -163,6 +173,18 @@ AGENCIES: dict[str, tuple[str, tuple[str, ...], int, tuple[str, ...]]] = {
 }
 
 
+#: login → (specialities, title, employer): two for each seat, so that somebody can be replaced.
+EXPERTS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "expert": (("architecture", "planning"), "一级注册建筑师", "示例大学建筑学院"),
+    "expert2": (("architecture", "planning", "transport"), "正高级工程师", "示例市城乡规划协会"),
+    "expert3": (("structure",), "一级注册结构工程师", "示例大学土木工程学院"),
+    "expert4": (("structure", "hydraulic"), "正高级工程师", "示例省建筑科学研究院"),
+    "expert5": (("building_services", "electrical", "thermal_energy"), "注册公用设备工程师", "示例工业大学"),
+    "expert6": (("building_services", "energy_management"), "正高级工程师", "示例省建筑科学研究院"),
+    "expert7": (("soil_water", "hydraulic"), "水土保持正高级工程师", "示例省水利科学研究院"),
+}
+
+
 @dataclass(slots=True)
 class City:
     """What was loaded, for tests and the story."""
@@ -186,6 +208,7 @@ def load() -> City | None:
     _organisations(city)
     _people(city)
     _agencies(city)
+    _experts(city)
     _projects(city)
     _purchases(city)
     return city
@@ -198,6 +221,8 @@ def load_reference() -> None:
     if session.scalar(select(ServiceItem.id).limit(1)) is None:
         catalogue.load_shipped(by=SYSTEM)
     guide.load_shipped(by=SYSTEM)
+    experts.load_shipped()
+    kinds.load_shipped()
 
 
 def credit_code(serial: int) -> str:
@@ -287,6 +312,20 @@ def _agencies(city: City) -> None:
             if agencies.shortfall(agency, item.requirement, clock.today()) is None:
                 listings.publish(listing, by=actor)
         city.agencies[short] = agency
+
+
+def _experts(city: City) -> None:
+    operator = city.actor("operator")
+    for login, (specialities, title, employer) in EXPERTS.items():
+        person = city.people[login]
+        experts.register(
+            experts.Entry(person.name, specialities, title, employer, region="示例市"),
+            term_from=date(2025, 1, 1),
+            term_until=date(2027, 12, 31),
+            by=operator,
+            person=person,
+            employed_since=date(2015, 7, 1),
+        )
 
 
 def demo_rule(item: ServiceItem, turn: int) -> FeeRule:

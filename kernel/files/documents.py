@@ -55,6 +55,7 @@ class _Settings:
 _settings: _Settings | None = None
 Reader = Callable[[Document, Actor | None], bool]
 _readers: list[Reader] = []
+_bars: list[Reader] = []
 
 
 def configure(folder: Path, limit: int) -> None:
@@ -149,8 +150,16 @@ def register_reader(reader: Reader) -> None:
         _readers.append(reader)
 
 
+def register_bar(bar: Reader) -> None:
+    """A noun says here whom something keeps from a file, whoever else would let them in. Twice is harmless."""
+    if bar not in _bars:
+        _bars.append(bar)
+
+
 def may_read(document: Document, actor: Actor | None) -> bool:
-    """The uploader's organisation, or anybody whom a registered noun lets in; nobody else."""
+    """The uploader's organisation, or anybody whom a registered noun lets in; nobody whom another one bars."""
+    if any(bar(document, actor) for bar in _bars):
+        return False
     if actor is not None:
         if actor.organisation_id is not None and actor.organisation_id == document.organisation_id:
             return True

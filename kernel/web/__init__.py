@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask, current_app, url_for
 
+from kernel import previews
 from kernel.access import PUBLIC, Cell
 from kernel.accounts import passwords
 from kernel.config import Config, secret_key
@@ -32,6 +33,7 @@ from kernel.web.pages import (
     see_other,
     url_with,
 )
+from kernel.web.preview_commands import previews_group
 from kernel.web.sealing_commands import bids
 
 __all__ = [
@@ -66,7 +68,7 @@ ACCESS: Mapping[str, Cell] = {"static": PUBLIC, **views.ACCESS}
 #: Noun of a subject → the address of the page about it.
 LINKS: Mapping[str, Callable[[str], str]] = {"file": lambda number: url_for("kernel.download", number=number)}
 blueprints = (views.blueprint,)
-commands = (people, draw_group, bids)
+commands = (people, draw_group, bids, previews_group)
 
 
 def install(
@@ -83,6 +85,7 @@ def install(
     """
     app.secret_key = secret_key(config)
     passwords.use_profile(config.password_profile)
+    previews.configure(config.data / "previews")
     incidents.install(app)
     pages.install(app, config, navigation)
     gate.install(app, config, access)

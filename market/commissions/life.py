@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from kernel import clock, policies, timekeeping, trail, workflow
@@ -117,6 +118,16 @@ def by_an_agency(commission: Commission, actor: Actor) -> bool:
     return actor.has(Role.AGENCY.value)
 
 
+def by_review_body(commission: Commission, actor: Actor) -> bool:
+    """The agency of a service that is itself a technical review."""
+    return commission.item.technical_review and by_agency(commission, actor)
+
+
+def by_panel_of(commission: Commission, actor: Actor) -> bool:
+    """An authority that put the deliverable before a panel (001 §9.4); that this one did, the review itself knows."""
+    return actor.has(Role.AUTHORITY.value, Role.APPROVER.value, Role.CENTRE.value)
+
+
 #: The whole life, one row a move (life-cycles §2).
 STEPS: workflow.Steps = {
     "take_up": workflow.Step(("requested",), "draft", "commission.taken_up", by_client),
@@ -154,6 +165,9 @@ STEPS: workflow.Steps = {
     "deliver": workflow.Step(("in_service",), "delivered", "service.delivered", by_agency),
     "return": workflow.Step(("delivered",), "in_service", "service.returned", by_applicant),
     "accept": workflow.Step(("delivered",), "finished", "service.finished", by_applicant),
+    "publish_report": workflow.Step(("in_service",), "finished", "service.finished", by_review_body),
+    "panel_return": workflow.Step(("delivered",), "in_service", "service.returned", by_panel_of),
+    "panel_accept": workflow.Step(("delivered",), "finished", "service.finished", by_panel_of),
     "terminate": workflow.Step(("in_service", "delivered"), "terminated", "commission.terminated", by_either),
     "cancel": workflow.Step(
         ("draft", "open", "evaluating", "publicised", "offered"), "cancelled", "commission.cancelled", by_client
@@ -169,6 +183,26 @@ ON_CALL_PAGES = frozenset(
         "confirm_contract",
     }
 )  # fmt: skip
+
+
+#: Done by the technical review that the service is, or that judges its result.
+ON_REVIEW_PAGES = frozenset({"publish_report", "panel_return", "panel_accept"})
+
+
+_HELD = frozenset({"deliver", "return", "accept"})
+#: Commission → the number of what stands between its result and its acceptance, or None.
+Hold = Callable[[Commission], str | None]
+_holds: list[Hold] = []
+
+
+def hold_by(*holds: Hold) -> None:
+    """What may keep a result from being handed in or accepted by the two sides alone (``app.py``; 001 §9.4)."""
+    _holds[:] = holds
+
+
+def held_by(commission: Commission) -> str | None:
+    """The number of the review that holds a commission's result now, or None."""
+    return next((number for hold in _holds if (number := hold(commission)) is not None), None)
 
 
 def may_take_back(commission: Commission) -> bool:
@@ -190,7 +224,7 @@ def moves(commission: Commission, by: Actor) -> list[str]:
     """The actions open to ``by`` now: the table's, less those whose own condition does not hold."""
     open_ones = workflow.moves(commission, STEPS, by)
     asked = {inquiry.kind for inquiry in commission.inquiries if inquiry.closed_at is None}
-    closed = set(ON_CALL_PAGES)
+    closed = set(ON_CALL_PAGES | ON_REVIEW_PAGES)
     if commission.route.is_competition:
         closed |= {"offer", "cancel"}  # the call's result does the one, its withdrawal on its own page the other
     elif commission.route is Route.DIRECT:
@@ -202,6 +236,8 @@ def moves(commission: Commission, by: Actor) -> list[str]:
     else:
         closed.add("supply_materials")
     closed |= {"pause"} if InquiryKind.PAUSE in asked else {"resume"}
+    if not closed.issuperset(_HELD & set(open_ones)) and held_by(commission) is not None:
+        closed |= _HELD
     return [name for name in open_ones if name not in closed]
 
 

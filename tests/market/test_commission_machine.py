@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from kernel import jobs, sandbox, trail
+from kernel import clock, jobs, sandbox, trail
 from kernel.db import session, transaction
 from kernel.errors import Conflict, PortalError
 from market import awards, bidding, calls, commissions, deliverables, objections, services
@@ -281,6 +281,13 @@ class Bidding:
 LOGINS = ["agency", "agency2", "agency3"]
 
 
+def working(moment: datetime) -> datetime:
+    """The same hour of the first working day from here on: legal time runs on from walk to walk, into every holiday."""
+    while not clock.china().is_working_day(clock.local_date(moment)):
+        moment += timedelta(days=1)
+    return moment
+
+
 class BiddingMachine(RuleBasedStateMachine):
     """One small self-paid call; the platform alone keeps its key, so that the bids open by themselves."""
 
@@ -349,7 +356,7 @@ class BiddingMachine(RuleBasedStateMachine):
                     by=self.competition.buyer,
                     reason="补充要求",
                     requirement=f"{call.requirement}。",
-                    closing_at=max(call.closing_at, calls.earliest_closing(call.rules)) + timedelta(days=7),
+                    closing_at=working(max(call.closing_at, calls.earliest_closing(call.rules)) + timedelta(days=7)),
                 )
         except PortalError:
             assert not may
@@ -424,7 +431,7 @@ class BiddingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.state == "publicised")
     @rule()
     def three_weeks_pass(self) -> None:
-        sandbox.forward(timedelta(days=7))
+        sandbox.forward(timedelta(days=21))  # more than the longest holiday
         jobs.run_due()
         if not self.model.objected:  # the award waits for the objection, however long
             self.model.state = "offered"
@@ -448,6 +455,13 @@ class BiddingMachine(RuleBasedStateMachine):
         with transaction():
             calls.withdraw(self._call(lock=True), "项目调整", by=self.competition.buyer)
         self.model.state = "cancelled"
+
+    def teardown(self) -> None:
+        """What this walk left open must not fall due in the next one."""
+        session.rollback()
+        if self.model.state in {"open", "evaluating", "publicised", "offered"}:
+            with transaction():
+                calls.withdraw(self._call(lock=True), "结束", by=self.competition.buyer)
 
     @invariant()
     def portal_and_model_agree(self) -> None:

@@ -196,6 +196,33 @@ def upgrade() -> None:
     )
     op.create_index("ix_policies_kind", "policies", ["kind", "region", "effective_from"], unique=False)
     op.create_table(
+        "previews",
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("pages", sa.BigInteger(), nullable=True),
+        sa.Column("pages_done", sa.BigInteger(), nullable=False),
+        sa.Column("has_text", sa.Boolean(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked_page", sa.BigInteger(), nullable=True),
+        sa.Column("lease", sa.Text(), nullable=False),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_previews")),
+        sa.UniqueConstraint("sha256", name=op.f("uq_previews_sha256")),
+    )
+    op.create_index(
+        "ix_previews_open",
+        "previews",
+        ["asked_at", "requested_at"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('queued', 'rendering')"),
+    )
+    op.create_table(
         "public_notices",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -214,6 +241,37 @@ def upgrade() -> None:
     op.create_index("ix_public_notices_item", "public_notices", ["item_code", "id"], unique=False)
     op.create_index("ix_public_notices_kind", "public_notices", ["kind", "id"], unique=False)
     op.create_index("ix_public_notices_published", "public_notices", ["published_at", "id"], unique=False)
+    op.create_table(
+        "review_kinds",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("zh", sa.Text(), nullable=False),
+        sa.Column("en", sa.Text(), nullable=False),
+        sa.Column("clause", sa.Text(), nullable=False),
+        sa.Column("guide_zh", sa.Text(), nullable=False),
+        sa.Column("guide_en", sa.Text(), nullable=False),
+        sa.Column("materials", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("fields", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("specialities", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reviewers", sa.BigInteger(), nullable=False),
+        sa.Column("round_limit", sa.BigInteger(), nullable=False),
+        sa.Column("promised_days", sa.BigInteger(), nullable=False),
+        sa.Column("round_days", sa.BigInteger(), nullable=False),
+        sa.Column("response_days", sa.BigInteger(), nullable=False),
+        sa.Column("joint_days", sa.BigInteger(), nullable=False),
+        sa.Column("commissioned_by", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("signatures", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("item_codes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("departments", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("joint_kind", sa.Text(), nullable=True),
+        sa.Column("title_of_report", sa.Text(), nullable=False),
+        sa.Column("title_of_report_en", sa.Text(), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_kinds")),
+        sa.UniqueConstraint("code", name=op.f("uq_review_kinds_code")),
+    )
     op.create_table(
         "sandbox_clock",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -435,6 +493,36 @@ def upgrade() -> None:
     )
     op.create_index("ix_draw_parties_draw", "draw_parties", ["draw_id"], unique=False)
     op.create_table(
+        "experts",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("specialities", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("certificates", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("employer", sa.Text(), nullable=False),
+        sa.Column("employer_id", sa.BigInteger(), nullable=True),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("term_from", sa.Date(), nullable=False),
+        sa.Column("term_until", sa.Date(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("most_load", sa.BigInteger(), nullable=False),
+        sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("suspended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["employer_id"], ["organisations.id"], name=op.f("fk_experts_employer_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_experts_person_id_people")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experts")),
+        sa.UniqueConstraint("number", name=op.f("uq_experts_number")),
+        sa.UniqueConstraint("person_id", name=op.f("uq_experts_person_id")),
+    )
+    op.create_index("ix_experts_status", "experts", ["status", "id"], unique=False)
+    op.create_table(
         "matter_materials",
         sa.Column("kind_id", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -512,6 +600,23 @@ def upgrade() -> None:
     )
     op.create_index("ix_password_history_person_id", "password_history", ["person_id", "id"], unique=False)
     op.create_table(
+        "preview_pages",
+        sa.Column("preview_id", sa.BigInteger(), nullable=False),
+        sa.Column("page", sa.BigInteger(), nullable=False),
+        sa.Column("width", sa.BigInteger(), nullable=False),
+        sa.Column("height", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("words", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("picture", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["preview_id"], ["previews.id"], name=op.f("fk_preview_pages_preview_id_previews"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_preview_pages")),
+        sa.UniqueConstraint("preview_id", "page", name=op.f("uq_preview_pages_preview_id_page")),
+    )
+    op.create_table(
         "projects",
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("is_national", sa.Boolean(), nullable=False),
@@ -532,6 +637,60 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_projects_code")),
     )
     op.create_index("ix_projects_organisation", "projects", ["organisation_id"], unique=False)
+    op.create_table(
+        "review_criteria",
+        sa.Column("kind_id", sa.BigInteger(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("zh", sa.Text(), nullable=False),
+        sa.Column("en", sa.Text(), nullable=False),
+        sa.Column("clause", sa.Text(), nullable=False),
+        sa.Column("grade", sa.Text(), nullable=False),
+        sa.Column("speciality", sa.Text(), nullable=False),
+        sa.Column("effective_from", sa.Date(), nullable=False),
+        sa.Column("effective_until", sa.Date(), nullable=True),
+        sa.Column("check", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["kind_id"], ["review_kinds.id"], name=op.f("fk_review_criteria_kind_id_review_kinds")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_criteria")),
+        sa.UniqueConstraint(
+            "kind_id", "code", "effective_from", name=op.f("uq_review_criteria_kind_id_code_effective_from")
+        ),
+    )
+    op.create_index("ix_review_criteria_kind", "review_criteria", ["kind_id", "effective_from"], unique=False)
+    op.create_table(
+        "expert_employments",
+        sa.Column("expert_id", sa.BigInteger(), nullable=False),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=True),
+        sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("until", sa.Date(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["expert_id"], ["experts.id"], name=op.f("fk_expert_employments_expert_id_experts")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_expert_employments_organisation_id_organisations")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_expert_employments")),
+        info={"history": True},
+    )
+    op.create_index("ix_expert_employments_expert", "expert_employments", ["expert_id", "id"], unique=False)
+    op.create_table(
+        "expert_fees",
+        sa.Column("expert_id", sa.BigInteger(), nullable=False),
+        sa.Column("review", sa.Text(), nullable=False),
+        sa.Column("fen", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["expert_id"], ["experts.id"], name=op.f("fk_expert_fees_expert_id_experts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_expert_fees")),
+    )
+    op.create_index("ix_expert_fees_expert", "expert_fees", ["expert_id", "id"], unique=False)
+    op.create_index(
+        "ix_expert_fees_unpaid", "expert_fees", ["expert_id"], unique=False, postgresql_where=sa.text("paid_at IS NULL")
+    )
     op.create_table(
         "listings",
         sa.Column("number", sa.Text(), nullable=False),
@@ -760,6 +919,26 @@ def upgrade() -> None:
         info={"history": True},
     )
     op.create_table(
+        "sheets",
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("project_id", sa.BigInteger(), nullable=False),
+        sa.Column("phase_id", sa.BigInteger(), nullable=True),
+        sa.Column("engineering_code", sa.Text(), nullable=False),
+        sa.Column("discipline", sa.Text(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["phase_id"], ["phases.id"], name=op.f("fk_sheets_phase_id_phases")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_sheets_project_id_projects")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sheets")),
+        sa.UniqueConstraint(
+            "engineering_code", "discipline", "number", name=op.f("uq_sheets_engineering_code_discipline_number")
+        ),
+        sa.UniqueConstraint("reference", name=op.f("uq_sheets_reference")),
+        info={"history": True},
+    )
+    op.create_index("ix_sheets_project", "sheets", ["project_id", "id"], unique=False)
+    op.create_table(
         "calls_for_bids",
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("commission_id", sa.BigInteger(), nullable=False),
@@ -980,6 +1159,35 @@ def upgrade() -> None:
     )
     op.create_index("ix_matters_case", "matters", ["case_id"], unique=False)
     op.create_index("ix_matters_status", "matters", ["status", "authority_id", "id"], unique=False)
+    op.create_table(
+        "sheet_versions",
+        sa.Column("sheet_id", sa.BigInteger(), nullable=False),
+        sa.Column("edition", sa.BigInteger(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("document_id", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=True),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.id"], name=op.f("fk_sheet_versions_document_id_documents")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_sheet_versions_organisation_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(["sheet_id"], ["sheets.id"], name=op.f("fk_sheet_versions_sheet_id_sheets")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sheet_versions")),
+        sa.UniqueConstraint("sheet_id", "edition", name=op.f("uq_sheet_versions_sheet_id_edition")),
+        info={"history": True},
+    )
+    op.create_index("ix_sheet_versions_document", "sheet_versions", ["document_id"], unique=False)
+    op.create_index("ix_sheet_versions_sha256", "sheet_versions", ["sha256"], unique=False)
     op.create_table(
         "auctions",
         sa.Column("call_id", sa.BigInteger(), nullable=False),
@@ -1234,6 +1442,44 @@ def upgrade() -> None:
         sa.UniqueConstraint("call_id", "person_id", name=op.f("uq_scorers_call_id_person_id")),
     )
     op.create_table(
+        "sheet_approvals",
+        sa.Column("version_id", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("decided", sa.Text(), nullable=False),
+        sa.Column("decided_title", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=True),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_sheet_approvals_organisation_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["sheet_versions.id"], name=op.f("fk_sheet_approvals_version_id_sheet_versions")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sheet_approvals")),
+        sa.UniqueConstraint("version_id", "decided", name=op.f("uq_sheet_approvals_version_id_decided")),
+        info={"history": True},
+    )
+    op.create_index("ix_sheet_approvals_decided", "sheet_approvals", ["decided"], unique=False)
+    op.create_table(
+        "sheet_withdrawals",
+        sa.Column("version_id", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["sheet_versions.id"], name=op.f("fk_sheet_withdrawals_version_id_sheet_versions")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sheet_withdrawals")),
+        sa.UniqueConstraint("version_id", name=op.f("uq_sheet_withdrawals_version_id")),
+        info={"history": True},
+    )
+    op.create_table(
         "signal_scans",
         sa.Column("call_id", sa.BigInteger(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -1274,6 +1520,76 @@ def upgrade() -> None:
     )
     op.create_index("ix_signals_call", "signals", ["call_id"], unique=False)
     op.create_index("ix_signals_status", "signals", ["status", "id"], unique=False)
+    op.create_table(
+        "technical_reviews",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("kind_id", sa.BigInteger(), nullable=False),
+        sa.Column("commission_id", sa.BigInteger(), nullable=True),
+        sa.Column("deliverable_id", sa.BigInteger(), nullable=True),
+        sa.Column("project_id", sa.BigInteger(), nullable=False),
+        sa.Column("phase_id", sa.BigInteger(), nullable=True),
+        sa.Column("applicant_id", sa.BigInteger(), nullable=False),
+        sa.Column("body_id", sa.BigInteger(), nullable=False),
+        sa.Column("lead_id", sa.BigInteger(), nullable=False),
+        sa.Column("second_id", sa.BigInteger(), nullable=True),
+        sa.Column("basis", sa.Text(), nullable=False),
+        sa.Column("applied_on", sa.Date(), nullable=False),
+        sa.Column("fields", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("valid_until", sa.Date(), nullable=True),
+        sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retraction", sa.Text(), nullable=False),
+        sa.Column("report_sha256", sa.Text(), nullable=False),
+        sa.Column("report_size", sa.BigInteger(), nullable=False),
+        sa.Column("report_document_id", sa.BigInteger(), nullable=True),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reviewing_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("concluded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.CheckConstraint(
+            "(commission_id IS NULL) <> (deliverable_id IS NULL)", name=op.f("ck_technical_reviews_of_one")
+        ),
+        sa.ForeignKeyConstraint(
+            ["applicant_id"], ["organisations.id"], name=op.f("fk_technical_reviews_applicant_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(
+            ["body_id"], ["organisations.id"], name=op.f("fk_technical_reviews_body_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(
+            ["commission_id"], ["commissions.id"], name=op.f("fk_technical_reviews_commission_id_commissions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["deliverable_id"], ["deliverables.id"], name=op.f("fk_technical_reviews_deliverable_id_deliverables")
+        ),
+        sa.ForeignKeyConstraint(
+            ["kind_id"], ["review_kinds.id"], name=op.f("fk_technical_reviews_kind_id_review_kinds")
+        ),
+        sa.ForeignKeyConstraint(["lead_id"], ["people.id"], name=op.f("fk_technical_reviews_lead_id_people")),
+        sa.ForeignKeyConstraint(["phase_id"], ["phases.id"], name=op.f("fk_technical_reviews_phase_id_phases")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_technical_reviews_project_id_projects")),
+        sa.ForeignKeyConstraint(
+            ["report_document_id"], ["documents.id"], name=op.f("fk_technical_reviews_report_document_id_documents")
+        ),
+        sa.ForeignKeyConstraint(["second_id"], ["people.id"], name=op.f("fk_technical_reviews_second_id_people")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_technical_reviews")),
+        sa.UniqueConstraint("commission_id", name=op.f("uq_technical_reviews_commission_id")),
+        sa.UniqueConstraint("number", name=op.f("uq_technical_reviews_number")),
+    )
+    op.create_index("ix_technical_reviews_applicant", "technical_reviews", ["applicant_id", "id"], unique=False)
+    op.create_index("ix_technical_reviews_body", "technical_reviews", ["body_id", "id"], unique=False)
+    op.create_index("ix_technical_reviews_project", "technical_reviews", ["project_id", "id"], unique=False)
+    op.create_index(
+        "uq_technical_reviews_open_deliverable",
+        "technical_reviews",
+        ["deliverable_id"],
+        unique=True,
+        postgresql_where=sa.text("deliverable_id IS NOT NULL AND status NOT IN ('finished', 'ended')"),
+    )
     op.create_table(
         "auction_bidders",
         sa.Column("auction_id", sa.BigInteger(), nullable=False),
@@ -1486,6 +1802,129 @@ def upgrade() -> None:
         info={"history": True},
     )
     op.create_table(
+        "review_meetings",
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("review_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("matter", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("planned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("invited", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("attended", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("guests", sa.Text(), nullable=False),
+        sa.Column("minutes", sa.Text(), nullable=False),
+        sa.Column("minutes_document_id", sa.BigInteger(), nullable=True),
+        sa.Column("signatures", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("is_counted", sa.Boolean(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("called_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("under_way_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["minutes_document_id"], ["documents.id"], name=op.f("fk_review_meetings_minutes_document_id_documents")
+        ),
+        sa.ForeignKeyConstraint(
+            ["review_id"], ["technical_reviews.id"], name=op.f("fk_review_meetings_review_id_technical_reviews")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_meetings")),
+        sa.UniqueConstraint("number", name=op.f("uq_review_meetings_number")),
+    )
+    op.create_index("ix_review_meetings_review", "review_meetings", ["review_id", "id"], unique=False)
+    op.create_table(
+        "review_rounds",
+        sa.Column("review_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opened_by", sa.Text(), nullable=False),
+        sa.Column("all_in_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["review_id"], ["technical_reviews.id"], name=op.f("fk_review_rounds_review_id_technical_reviews")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_rounds")),
+    )
+    op.create_index(
+        "uq_review_rounds_number",
+        "review_rounds",
+        ["review_id", "number"],
+        unique=True,
+        postgresql_where=sa.text("cancelled_at IS NULL"),
+    )
+    op.create_index(
+        "uq_review_rounds_open",
+        "review_rounds",
+        ["review_id"],
+        unique=True,
+        postgresql_where=sa.text("closed_at IS NULL AND cancelled_at IS NULL"),
+    )
+    op.create_table(
+        "review_seats",
+        sa.Column("review_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("expert_id", sa.BigInteger(), nullable=True),
+        sa.Column("organisation_id", sa.BigInteger(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("discipline", sa.Text(), nullable=False),
+        sa.Column("draw", sa.Text(), nullable=False),
+        sa.Column("conflicts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("statement", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("replaces_id", sa.BigInteger(), nullable=True),
+        sa.Column("invited_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("declared_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("replaced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.CheckConstraint(
+            "(kind = 'department') = (person_id IS NULL)", name=op.f("ck_review_seats_department_or_person")
+        ),
+        sa.ForeignKeyConstraint(["expert_id"], ["experts.id"], name=op.f("fk_review_seats_expert_id_experts")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_review_seats_organisation_id_organisations")
+        ),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_review_seats_person_id_people")),
+        sa.ForeignKeyConstraint(
+            ["replaces_id"], ["review_seats.id"], name=op.f("fk_review_seats_replaces_id_review_seats")
+        ),
+        sa.ForeignKeyConstraint(
+            ["review_id"], ["technical_reviews.id"], name=op.f("fk_review_seats_review_id_technical_reviews")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_seats")),
+    )
+    op.create_index(
+        "ix_review_seats_person_id",
+        "review_seats",
+        ["person_id"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'replaced'"),
+    )
+    op.create_index("ix_review_seats_review", "review_seats", ["review_id", "id"], unique=False)
+    op.create_index(
+        "uq_review_seats_department",
+        "review_seats",
+        ["review_id", "organisation_id", "discipline"],
+        unique=True,
+        postgresql_where=sa.text("kind = 'department' AND status <> 'replaced'"),
+    )
+    op.create_index(
+        "uq_review_seats_person",
+        "review_seats",
+        ["review_id", "person_id"],
+        unique=True,
+        postgresql_where=sa.text("person_id IS NOT NULL AND status <> 'replaced'"),
+    )
+    op.create_table(
         "signal_agencies",
         sa.Column("signal_id", sa.BigInteger(), nullable=False),
         sa.Column("agency_id", sa.BigInteger(), nullable=False),
@@ -1601,6 +2040,178 @@ def upgrade() -> None:
     )
     op.create_index("ix_opened_bid_files_bid", "opened_bid_files", ["opened_bid_id"], unique=False)
     op.create_index("ix_opened_bid_files_document", "opened_bid_files", ["document_id"], unique=False)
+    op.create_table(
+        "review_check_results",
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("criterion_id", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("zh", sa.Text(), nullable=False),
+        sa.Column("en", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["criterion_id"], ["review_criteria.id"], name=op.f("fk_review_check_results_criterion_id_review_criteria")
+        ),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_check_results_round_id_review_rounds")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_check_results")),
+        sa.UniqueConstraint("round_id", "criterion_id", name=op.f("uq_review_check_results_round_id_criterion_id")),
+        info={"history": True},
+    )
+    op.create_table(
+        "review_documents",
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("slot", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("document_id", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("edition", sa.BigInteger(), nullable=False),
+        sa.Column("is_changed", sa.Boolean(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["documents.id"], name=op.f("fk_review_documents_document_id_documents")
+        ),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_documents_round_id_review_rounds")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_documents")),
+        sa.UniqueConstraint("round_id", "slot", name=op.f("uq_review_documents_round_id_slot")),
+        info={"history": True},
+    )
+    op.create_index("ix_review_documents_document", "review_documents", ["document_id"], unique=False)
+    op.create_index("ix_review_documents_sha256", "review_documents", ["sha256"], unique=False)
+    op.create_table(
+        "review_opinions",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("review_id", sa.BigInteger(), nullable=False),
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("seat_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("grade", sa.Text(), nullable=False),
+        sa.Column("criterion_id", sa.BigInteger(), nullable=True),
+        sa.Column("clause", sa.Text(), nullable=False),
+        sa.Column("slot", sa.Text(), nullable=False),
+        sa.Column("page", sa.BigInteger(), nullable=True),
+        sa.Column("box", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("quote", sa.Text(), nullable=False),
+        sa.Column("required", sa.Text(), nullable=False),
+        sa.Column("found", sa.Text(), nullable=False),
+        sa.Column("merged_into_id", sa.BigInteger(), nullable=True),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("written_by", sa.Text(), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.CheckConstraint(
+            "(merged_into_id IS NOT NULL) = (status = 'merged')", name=op.f("ck_review_opinions_merged_into")
+        ),
+        sa.CheckConstraint(
+            "(number IS NOT NULL) = (status IN ('open', 'closed'))", name=op.f("ck_review_opinions_number_when_issued")
+        ),
+        sa.ForeignKeyConstraint(
+            ["criterion_id"], ["review_criteria.id"], name=op.f("fk_review_opinions_criterion_id_review_criteria")
+        ),
+        sa.ForeignKeyConstraint(
+            ["merged_into_id"], ["review_opinions.id"], name=op.f("fk_review_opinions_merged_into_id_review_opinions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["review_id"], ["technical_reviews.id"], name=op.f("fk_review_opinions_review_id_technical_reviews")
+        ),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_opinions_round_id_review_rounds")
+        ),
+        sa.ForeignKeyConstraint(["seat_id"], ["review_seats.id"], name=op.f("fk_review_opinions_seat_id_review_seats")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_opinions")),
+        sa.UniqueConstraint("key", name=op.f("uq_review_opinions_key")),
+    )
+    op.create_index("ix_review_opinions_review", "review_opinions", ["review_id", "number"], unique=False)
+    op.create_index("ix_review_opinions_round", "review_opinions", ["round_id", "seat_id"], unique=False)
+    op.create_index(
+        "uq_review_opinions_number",
+        "review_opinions",
+        ["review_id", "number"],
+        unique=True,
+        postgresql_where=sa.text("number IS NOT NULL"),
+    )
+    op.create_table(
+        "review_round_seats",
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("seat_id", sa.BigInteger(), nullable=False),
+        sa.Column("feedback", sa.Text(), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answered_by", sa.Text(), nullable=False),
+        sa.Column("late_answer", sa.Text(), nullable=False),
+        sa.Column("late_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_round_seats_round_id_review_rounds")
+        ),
+        sa.ForeignKeyConstraint(
+            ["seat_id"], ["review_seats.id"], name=op.f("fk_review_round_seats_seat_id_review_seats")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_round_seats")),
+        sa.UniqueConstraint("round_id", "seat_id", name=op.f("uq_review_round_seats_round_id_seat_id")),
+    )
+    op.create_table(
+        "review_answers",
+        sa.Column("opinion_id", sa.BigInteger(), nullable=False),
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("stance", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["opinion_id"], ["review_opinions.id"], name=op.f("fk_review_answers_opinion_id_review_opinions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_answers_round_id_review_rounds")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_answers")),
+        info={"history": True},
+    )
+    op.create_index("ix_review_answers_opinion", "review_answers", ["opinion_id"], unique=False)
+    op.create_table(
+        "review_places",
+        sa.Column("opinion_id", sa.BigInteger(), nullable=False),
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("page", sa.BigInteger(), nullable=True),
+        sa.Column("box", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["opinion_id"], ["review_opinions.id"], name=op.f("fk_review_places_opinion_id_review_opinions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_places_round_id_review_rounds")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_places")),
+        sa.UniqueConstraint("opinion_id", "round_id", name=op.f("uq_review_places_opinion_id_round_id")),
+        info={"history": True},
+    )
+    op.create_table(
+        "review_rulings",
+        sa.Column("opinion_id", sa.BigInteger(), nullable=False),
+        sa.Column("round_id", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["opinion_id"], ["review_opinions.id"], name=op.f("fk_review_rulings_opinion_id_review_opinions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["round_id"], ["review_rounds.id"], name=op.f("fk_review_rulings_round_id_review_rounds")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review_rulings")),
+        sa.UniqueConstraint("opinion_id", "round_id", name=op.f("uq_review_rulings_opinion_id_round_id")),
+        info={"history": True},
+    )
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_bj")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_cg")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_cl")))
@@ -1608,14 +2219,18 @@ def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_fw")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_gg")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_ht")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_hy")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_jd")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_jg")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_js")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_lp")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_sx")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_tz")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_wj")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_wt")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_xs")))
     op.execute(sa.schema.CreateSequence(sa.Sequence("number_yy")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("number_zk")))
     op.execute("""
 CREATE OR REPLACE FUNCTION portal_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE AS
 $$ SELECT clock_timestamp() + make_interval(secs => coalesce((SELECT offset_seconds FROM sandbox_clock WHERE id = 1), 0)) $$
@@ -1625,6 +2240,21 @@ $$ SELECT clock_timestamp() + make_interval(secs => coalesce((SELECT offset_seco
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("review_rulings")
+    op.drop_table("review_places")
+    op.drop_index("ix_review_answers_opinion", table_name="review_answers")
+    op.drop_table("review_answers")
+    op.drop_table("review_round_seats")
+    op.drop_index(
+        "uq_review_opinions_number", table_name="review_opinions", postgresql_where=sa.text("number IS NOT NULL")
+    )
+    op.drop_index("ix_review_opinions_round", table_name="review_opinions")
+    op.drop_index("ix_review_opinions_review", table_name="review_opinions")
+    op.drop_table("review_opinions")
+    op.drop_index("ix_review_documents_sha256", table_name="review_documents")
+    op.drop_index("ix_review_documents_document", table_name="review_documents")
+    op.drop_table("review_documents")
+    op.drop_table("review_check_results")
     op.drop_index("ix_opened_bid_files_document", table_name="opened_bid_files")
     op.drop_index("ix_opened_bid_files_bid", table_name="opened_bid_files")
     op.drop_table("opened_bid_files")
@@ -1638,6 +2268,32 @@ def downgrade() -> None:
     op.drop_table("signal_calls")
     op.drop_index("ix_signal_agencies_agency", table_name="signal_agencies")
     op.drop_table("signal_agencies")
+    op.drop_index(
+        "uq_review_seats_person",
+        table_name="review_seats",
+        postgresql_where=sa.text("person_id IS NOT NULL AND status <> 'replaced'"),
+    )
+    op.drop_index(
+        "uq_review_seats_department",
+        table_name="review_seats",
+        postgresql_where=sa.text("kind = 'department' AND status <> 'replaced'"),
+    )
+    op.drop_index("ix_review_seats_review", table_name="review_seats")
+    op.drop_index(
+        "ix_review_seats_person_id", table_name="review_seats", postgresql_where=sa.text("status <> 'replaced'")
+    )
+    op.drop_table("review_seats")
+    op.drop_index(
+        "uq_review_rounds_open",
+        table_name="review_rounds",
+        postgresql_where=sa.text("closed_at IS NULL AND cancelled_at IS NULL"),
+    )
+    op.drop_index(
+        "uq_review_rounds_number", table_name="review_rounds", postgresql_where=sa.text("cancelled_at IS NULL")
+    )
+    op.drop_table("review_rounds")
+    op.drop_index("ix_review_meetings_review", table_name="review_meetings")
+    op.drop_table("review_meetings")
     op.drop_table("rankings")
     op.drop_table("produced_keys")
     op.drop_index("ix_opened_bids_call", table_name="opened_bids")
@@ -1660,12 +2316,24 @@ def downgrade() -> None:
     op.drop_index("ix_awards_call", table_name="awards")
     op.drop_table("awards")
     op.drop_table("auction_bidders")
+    op.drop_index(
+        "uq_technical_reviews_open_deliverable",
+        table_name="technical_reviews",
+        postgresql_where=sa.text("deliverable_id IS NOT NULL AND status NOT IN ('finished', 'ended')"),
+    )
+    op.drop_index("ix_technical_reviews_project", table_name="technical_reviews")
+    op.drop_index("ix_technical_reviews_body", table_name="technical_reviews")
+    op.drop_index("ix_technical_reviews_applicant", table_name="technical_reviews")
+    op.drop_table("technical_reviews")
     op.drop_index("ix_signals_status", table_name="signals")
     op.drop_index("ix_signals_call", table_name="signals")
     op.drop_table("signals")
     op.drop_index("uq_signal_scans_waiting", table_name="signal_scans", postgresql_where=sa.text("done_at IS NULL"))
     op.drop_index("ix_signal_scans_due", table_name="signal_scans", postgresql_where=sa.text("done_at IS NULL"))
     op.drop_table("signal_scans")
+    op.drop_table("sheet_withdrawals")
+    op.drop_index("ix_sheet_approvals_decided", table_name="sheet_approvals")
+    op.drop_table("sheet_approvals")
     op.drop_table("scorers")
     op.drop_table("matter_evidence")
     op.drop_index("ix_handed_in_materials_document", table_name="handed_in_materials")
@@ -1689,6 +2357,9 @@ def downgrade() -> None:
         "ix_auctions_next_check_at", table_name="auctions", postgresql_where=sa.text("next_check_at IS NOT NULL")
     )
     op.drop_table("auctions")
+    op.drop_index("ix_sheet_versions_sha256", table_name="sheet_versions")
+    op.drop_index("ix_sheet_versions_document", table_name="sheet_versions")
+    op.drop_table("sheet_versions")
     op.drop_index("ix_matters_status", table_name="matters")
     op.drop_index("ix_matters_case", table_name="matters")
     op.drop_table("matters")
@@ -1715,6 +2386,8 @@ def downgrade() -> None:
         postgresql_where=sa.text("next_check_at IS NOT NULL"),
     )
     op.drop_table("calls_for_bids")
+    op.drop_index("ix_sheets_project", table_name="sheets")
+    op.drop_table("sheets")
     op.drop_table("fee_changes")
     op.drop_index(
         "ix_dossier_entries_valid_until",
@@ -1742,8 +2415,16 @@ def downgrade() -> None:
     op.drop_table("phases")
     op.drop_index("ix_listings_item", table_name="listings")
     op.drop_table("listings")
+    op.drop_index("ix_expert_fees_unpaid", table_name="expert_fees", postgresql_where=sa.text("paid_at IS NULL"))
+    op.drop_index("ix_expert_fees_expert", table_name="expert_fees")
+    op.drop_table("expert_fees")
+    op.drop_index("ix_expert_employments_expert", table_name="expert_employments")
+    op.drop_table("expert_employments")
+    op.drop_index("ix_review_criteria_kind", table_name="review_criteria")
+    op.drop_table("review_criteria")
     op.drop_index("ix_projects_organisation", table_name="projects")
     op.drop_table("projects")
+    op.drop_table("preview_pages")
     op.drop_index("ix_password_history_person_id", table_name="password_history")
     op.drop_table("password_history")
     op.drop_index("ix_notices_unread", table_name="notices", postgresql_where=sa.text("read_at IS NULL"))
@@ -1755,6 +2436,8 @@ def downgrade() -> None:
     op.drop_table("memberships")
     op.drop_index("ix_matter_materials_kind", table_name="matter_materials")
     op.drop_table("matter_materials")
+    op.drop_index("ix_experts_status", table_name="experts")
+    op.drop_table("experts")
     op.drop_index("ix_draw_parties_draw", table_name="draw_parties")
     op.drop_table("draw_parties")
     op.drop_index("ix_documents_sha256", table_name="documents")
@@ -1777,11 +2460,16 @@ def downgrade() -> None:
     op.drop_index("ix_security_events_at", table_name="security_events")
     op.drop_table("security_events")
     op.drop_table("sandbox_clock")
+    op.drop_table("review_kinds")
     op.drop_index("ix_public_notices_published", table_name="public_notices")
     op.drop_index("ix_public_notices_kind", table_name="public_notices")
     op.drop_index("ix_public_notices_item", table_name="public_notices")
     op.drop_index("ix_public_notices_call", table_name="public_notices")
     op.drop_table("public_notices")
+    op.drop_index(
+        "ix_previews_open", table_name="previews", postgresql_where=sa.text("status IN ('queued', 'rendering')")
+    )
+    op.drop_table("previews")
     op.drop_index("ix_policies_kind", table_name="policies")
     op.drop_table("policies")
     op.drop_table("people")

@@ -1,0 +1,18 @@
+"""The pages of technical review. Each module brings its blueprint, the cells of its routes and the addresses of its nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+from click import Command
+from flask import Blueprint
+
+from kernel.access import Cell
+
+MODULES: tuple[ModuleType, ...] = ()
+
+blueprints: list[Blueprint] = [module.blueprint for module in MODULES]
+ACCESS: dict[str, Cell] = {endpoint: cell for module in MODULES for endpoint, cell in module.ACCESS.items()}
+LINKS: dict[str, Callable[[str], str]] = {noun: link for module in MODULES for noun, link in module.LINKS.items()}
+commands: list[Command] = []
