@@ -45,6 +45,7 @@ bench: ## 性能测量，结果写入 bench/results.json | Measure speed, writte
 	@$(BIN)/python bench/run.py
 	@$(BIN)/python bench/storm.py
 	@$(BIN)/python bench/rooms.py
+	@$(BIN)/python bench/previews.py
 
 seed: ## 载入演示数据 | Load the demo data
 	@sh tools/setup.sh runtime

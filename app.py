@@ -25,7 +25,6 @@ from kernel import (
     dossier,
     files,
     jobs,
-    previews,
     sandbox,
     sealing,
     seals,
@@ -141,7 +140,6 @@ def create_app(settings: Config | None = None) -> APIFlask:
     db.init_app(app)
     clock.set_source(sandbox.legal_now if settings.sandbox else None)
     files.configure(settings.files_folder, settings.upload_limit)
-    previews.configure(settings.files_folder.parent / "previews")
     sealing.configure(settings.data)
     seals.configure(settings.data / "seals", timestamp_url=settings.timestamp_url)
     custody.configure(settings.data / "call_keys")
@@ -209,6 +207,7 @@ def navigation(actor: Actor | None) -> Sequence[tuple[str, str, str]]:
         ("/agencies", "中介机构", "Agencies"),
         ("/items", "服务事项", "Service items"),
         ("/calls", "采购公告", "Calls for bids"),
+        ("/review-kinds", "审查指南", "Review guides"),
     ]
     if actor is None:
         return entries
@@ -219,22 +218,34 @@ def navigation(actor: Actor | None) -> Sequence[tuple[str, str, str]]:
             ("/needs", "采购需求", "Needs"),
             ("/requests", "政府付费申请", "Government-paid"),
             ("/matters", "我的申报", "My applications"),
+            ("/reviews", "技术审查", "Technical reviews"),
         ]
     if actor.has(Role.AUTHORITY.value):
         entries += [
             ("/requests", "政府付费申请", "Government-paid"),
             ("/needs", "采购需求", "Needs"),
             ("/commissions", "本单位委托", "Commissions"),
+            ("/reviews", "技术审查", "Technical reviews"),
         ]
     if actor.has(Role.AGENCY.value):
-        entries += [("/commissions", "委托办理", "Commissions"), ("/desk", "机构中心", "Agency desk")]
+        entries += [
+            ("/commissions", "委托办理", "Commissions"),
+            ("/reviews", "技术审查", "Technical reviews"),
+            ("/desk", "机构中心", "Agency desk"),
+        ]
+    if actor.has(Role.EXPERT.value):
+        entries += [("/reviews", "技术审查", "Technical reviews"), ("/experts/me", "我的专家信息", "My register entry")]
     if actor.has(Role.WINDOW.value, Role.APPROVER.value, Role.SUPERVISOR.value, Role.AUDITOR.value):
         entries += [("/matters", "审批办件", "Matters")]
+    if actor.has(Role.APPROVER.value, Role.SUPERVISOR.value, Role.AUDITOR.value, Role.CENTRE.value):
+        entries += [("/reviews", "技术审查", "Technical reviews")]
     if actor.has(Role.SUPERVISOR.value, Role.AUDITOR.value):
         entries += [("/commissions", "委托情况", "Commissions"), ("/signals", "行为线索", "Conduct signals")]
+        entries += [("/experts", "专家库", "Experts")]
         entries += [("/requests", "政府付费申请", "Government-paid")]
     if actor.has(Role.OPERATOR.value):
         entries += [("/admin/policies", "采购方式规则", "Rules of routes"), ("/admin/outages", "故障公告", "Outages")]
+        entries += [("/experts", "专家库", "Experts"), ("/admin/review-kinds", "审查类别", "Kinds of review")]
     return entries
 
 

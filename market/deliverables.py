@@ -433,6 +433,23 @@ def find(number: str, *, by: Actor, lock: bool = False) -> Deliverable:
     return deliverable
 
 
+def find_for_panel(number: str, *, lock: bool = False) -> Deliverable:
+    """A deliverable that waits for acceptance, for an authority that may put it before a panel (001 §9.4).
+
+    Raises:
+        NotFound: none, or it doesn't wait.
+    """
+    statement = select(Deliverable).where(
+        Deliverable.number == number, Deliverable.status == DeliverableStatus.SUBMITTED
+    )
+    if lock:
+        statement = statement.with_for_update(of=Deliverable).execution_options(populate_existing=True)
+    found = session.scalars(statement).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def may_read(document: Document, actor: Actor | None) -> bool:
     """Reader for :func:`kernel.files.may_read`: both sides read a commission's deliverables."""
     if actor is None:

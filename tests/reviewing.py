@@ -49,11 +49,15 @@ FIRST = (
 class Reviewing:
     """A review of construction drawings: body 磐石 (agency8 leads, reviewer signs second), applicant 宏远."""
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: Any, listing: Any = None) -> None:
+        """``listing``: the body's own where the town has it already; otherwise it is admitted and the experts registered."""
         self.world = world
         self.lead = world.actor("agency8")
         self.second = world.actor("reviewer")
         self.applicant: Actor = world.applicant
+        self.listing = listing
+        if listing is not None:
+            return
         with transaction():
             organisation = world.organisations["磐石"]
             self.agency = agencies.admit(

@@ -231,9 +231,13 @@ def credit_code(serial: int) -> str:
     return f"{body}{uscc.calc_check_digit(body)}"
 
 
+#: A line that begins a new page.
+PAGE = "\f"
+
+
 def letter(title: str, lines: list[str]) -> bytes:
-    """A one-page PDF in Chinese, for demo materials and deliverables."""
-    paragraphs = "\n\n".join(_escape(line) for line in lines)
+    """A PDF in Chinese, one page up to each :data:`PAGE`, for demo materials and deliverables."""
+    paragraphs = "\n\n".join("#pagebreak()" if line == PAGE else _escape(line) for line in lines)
     source = (
         '#set page(paper: "a4", margin: 2.5cm)\n#set text(font: ("Noto Sans CJK SC", "Source Han Sans SC", "SimSun"), '
         f'size: 12pt, lang: "zh")\n#align(center, text(size: 18pt, weight: "bold")[{_escape(title)}])\n#v(1em)\n{paragraphs}\n'

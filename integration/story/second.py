@@ -221,15 +221,7 @@ class Second(Chain):
         draw = next((_last(address) for address, _ in result.links if "/draws/CQ-" in address), None)
         if draw is None:
             raise StoryBroken("报价相同而没有抽取 / a tie without a draw")
-        seeds = {}
-        for login in CUSTODIANS.values():
-            party = self.person(login)
-            page = party.get(f"/draws/{draw}/commit")
-            form = page.form("seed", "kept", "act")
-            seeds[login] = dict(form.values)["seed"]
-            party.submit(page, form, {"kept": "1"})
-        for login, seed in seeds.items():
-            self.confirm(self.person(login), f"/draws/{draw}/reveal", {"seed": seed})
+        self.settle(draw, CUSTODIANS.values())
         record = Visitor(self.base).download(f"/draws/{draw}.json")
         (FOLDER / "draw.json").write_bytes(record)
         say(flask(["draw", "verify", str(FOLDER / "draw.json")], self._environment).strip())

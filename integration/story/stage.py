@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from integration import demo
@@ -58,6 +58,18 @@ class Player:
         page = visitor.get("/")
         visitor.submit(page, next(f for f in page.forms if ("forward", duration) in f.values))
 
+    def settle(self, draw: str, logins: Iterable[str]) -> None:
+        """Each party of a draw promises a seed after the list is published, then shows it; the last one draws."""
+        seeds = {}
+        for login in logins:
+            party = self.person(login)
+            page = party.get(f"/draws/{draw}/commit")
+            form = page.form("seed", "kept", "act")
+            seeds[login] = dict(form.values)["seed"]
+            party.submit(page, form, {"kept": "1"})
+        for login, seed in seeds.items():
+            self.confirm(self.person(login), f"/draws/{draw}/reveal", {"seed": seed})
+
     def paper(self, title: str, line: str) -> bytes:
         return demo.city.letter(title, [line, "本文件为演示数据。"])
 
@@ -94,7 +106,7 @@ def flask(arguments: list[str], environment: dict[str, str]) -> str:
 
 @contextmanager
 def portal(environment: dict[str, str]) -> Iterator[str]:
-    """The real server and scheduler on a free port, until the block ends."""
+    """The real server, scheduler and page worker on a free port, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -103,6 +115,7 @@ def portal(environment: dict[str, str]) -> Iterator[str]:
         for command in (
             web_command("127.0.0.1", port, 1, 4),
             [sys.executable, "-m", "flask", "--app", "app", "scheduler"],
+            [sys.executable, "-m", "flask", "--app", "app", "previews", "work"],
         )
     ]
     try:

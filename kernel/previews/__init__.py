@@ -1,4 +1,4 @@
-"""Pages of stored documents as pictures and text, made in the background (requirements B5, C6: reviewed in the browser).
+"""Pages of stored documents as pictures and text, made in the background (requirement B5: reviewers work on the document itself).
 
 Who holds a document asks :func:`request` when it arrives, and :func:`ask_first` when somebody opens a page that isn't
 there yet. The worker (``flask previews work``) draws; each content is drawn once, whoever uploads it again. There are no

@@ -36,8 +36,8 @@ SECONDS = 10
 PAGES = 2_000
 #: Picture of an A4 page in pixels; larger sheets are drawn at the same scale up to PIXELS, none is wider than WIDEST.
 WIDTH, A4, PIXELS, WIDEST = 1_100, 595.3, 4_000_000, 4_000
-#: Bytes a pixel up to which a picture is kept sharp without asking whether a photograph were smaller.
-SHARP = 0.12
+#: With a larger share of pixels between black and white a picture may be a photograph or a scan.
+TONES = 0.3
 #: Most pixels of a picture that was uploaded as a document.
 UPLOADED = 100_000_000
 #: Most characters of one page and its text; a word longer than LONGEST becomes several, to place quotes in it.
@@ -136,13 +136,13 @@ class Pages:
         except (pdfium.PdfiumError, IndexError):
             raise Problem("damaged") from None
         try:
-            image = _drawn(page)
             words, text = _words(page)
+            size, picture = encode(_drawn(page))
         except pdfium.PdfiumError:
             raise Problem("damaged") from None
         finally:
             page.close()
-        return {"width": image.width, "height": image.height, "text": text, "words": words}, encode(image)
+        return {**size, "text": text, "words": words}, picture
 
 
 class Picture:
@@ -165,14 +165,14 @@ class Picture:
         """What is told of the only page, and its picture, upright and on white."""
         try:
             scale = _fitting(*self._image.size, scale=1.0)
-            size = (max(1, round(self._image.width * scale)), max(1, round(self._image.height * scale)))
-            self._image.draft("RGB", size)  # a JPEG is decoded no larger than it is shown
+            wanted = (max(1, round(self._image.width * scale)), max(1, round(self._image.height * scale)))
+            self._image.draft("RGB", wanted)  # a JPEG is decoded no larger than it is shown
             image: Image.Image = self._image
             if image.mode.startswith("I"):  # sixteen bits of grey
                 image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
             elif image.mode in ("1", "P", "PA"):  # would otherwise be made smaller by leaving pixels out
                 image = image.convert("L" if image.mode == "1" else "RGBA")
-            image.thumbnail(size)
+            image.thumbnail(wanted)
             image = ImageOps.exif_transpose(image)
             if image.mode != "RGB":
                 clear = image.convert("RGBA")
@@ -182,7 +182,8 @@ class Picture:
             raise
         except Exception:  # see above
             raise Problem("damaged") from None
-        return {"width": image.width, "height": image.height, "text": "", "words": []}, encode(image)
+        size, picture = encode(image)
+        return {**size, "text": "", "words": []}, picture
 
 
 def _fitting(width: float, height: float, *, scale: float) -> float:
@@ -203,20 +204,23 @@ def _drawn(page: Any) -> Image.Image:
         bitmap.close()
 
 
-def encode(image: Image.Image) -> bytes:
-    """The picture as WebP: sharp to the pixel for text and drawings, as a photograph where that is much smaller.
+def encode(image: Image.Image) -> tuple[dict[str, Any], bytes]:
+    """The picture's size, and the picture as WebP: sharp to the pixel for text and drawings, else as a photograph.
 
     Sixteen shades of each colour are enough for the edges of letters and lines, and almost halve the bytes.
     """
+    size = {"width": image.width, "height": image.height}
+    shades = image.convert("L").histogram()
+    soft = None
+    if sum(shades[8:248]) > TONES * image.width * image.height:
+        soft = io.BytesIO()
+        image.save(soft, "WEBP", quality=80, method=2)
     sharp = io.BytesIO()
-    image.point([round(value / 17) * 17 for value in range(256)] * 3).save(
-        sharp, "WEBP", lossless=True, quality=20, method=2
-    )
-    if sharp.tell() <= SHARP * image.width * image.height:
-        return sharp.getvalue()
-    soft = io.BytesIO()
-    image.save(soft, "WEBP", quality=80, method=2)
-    return soft.getvalue() if soft.tell() < 0.6 * sharp.tell() else sharp.getvalue()
+    image = image.point([round(value / 17) * 17 for value in range(256)] * 3)  # the first is free again
+    image.save(sharp, "WEBP", lossless=True, quality=20, method=2)
+    # What is hardly smaller as a photograph is no photograph.
+    is_soft = soft is not None and soft.tell() < 0.6 * sharp.tell()
+    return size, soft.getvalue() if soft is not None and is_soft else sharp.getvalue()
 
 
 def _words(page: Any) -> tuple[list[list[Any]], str]:

@@ -34,6 +34,7 @@ from kernel.web.pages import (
     url_with,
 )
 from kernel.web.preview_commands import previews_group
+from kernel.web.seal_commands import seals_group
 from kernel.web.sealing_commands import bids
 
 __all__ = [
@@ -68,7 +69,7 @@ ACCESS: Mapping[str, Cell] = {"static": PUBLIC, **views.ACCESS}
 #: Noun of a subject → the address of the page about it.
 LINKS: Mapping[str, Callable[[str], str]] = {"file": lambda number: url_for("kernel.download", number=number)}
 blueprints = (views.blueprint,)
-commands = (people, draw_group, bids, previews_group)
+commands = (people, draw_group, bids, previews_group, seals_group)
 
 
 def install(

@@ -91,7 +91,7 @@ OPEN = (
     CommissionStatus.IN_SERVICE,
     CommissionStatus.DELIVERED,
 )
-_KEY = re.compile(r"\b(materials|pause|acceptance|objection):([0-9]+)")
+_KEY = re.compile(r"\b(materials|pause|acceptance|objection|round):([0-9]+)")
 
 
 def tracker(commission: Commission) -> list[dict[str, Any]]:
@@ -288,6 +288,7 @@ def _key_words(key: str) -> str:
     return {
         "materials": choose(f"待补齐材料（第 {number} 次告知）", f"waiting for materials (notice {number})"),
         "pause": choose(f"待委托人配合（第 {number} 次）", f"waiting for the client (notice {number})"),
+        "round": choose(f"第 {number} 轮审查意见待申请人答复", f"opinions of round {number} wait for the applicant"),
         "objection": choose("异议待答复", "an objection waits for its answer"),
         "acceptance": choose(f"第 {number} 版成果待认可", f"edition {number} waiting for acceptance"),
     }.get(kind, key)

@@ -18,6 +18,7 @@ from reviews.panels.faults import (
 )
 from reviews.panels.finding import (
     barred,
+    draws_of,
     files_known_by,
     has_seat,
     load_of,
@@ -34,6 +35,7 @@ from reviews.panels.seating import (
     invite_department,
     label_of,
     on_drawn,
+    reviewed_entries,
     seat_lead,
     shortfall,
     wanted_of,
@@ -55,6 +57,7 @@ __all__ = [
     "barred",
     "declare",
     "draw_experts",
+    "draws_of",
     "files_known_by",
     "has_seat",
     "invite_department",
@@ -64,6 +67,7 @@ __all__ = [
     "of_review",
     "on_drawn",
     "replace",
+    "reviewed_entries",
     "seat_lead",
     "seat_of",
     "seated",

@@ -11,6 +11,7 @@ from kernel.files import Document
 from kernel.trail import Actor
 from market.commissions import CommissionMaterial
 from market.deliverables import DeliverableFile
+from market.drawing import Draw, DrawPurpose
 from reviews.panels.faults import NoSeat
 from reviews.panels.records import Seat, SeatKind, SeatStatus
 from reviews.technical import ReviewStatus, TechnicalReview
@@ -101,6 +102,19 @@ def barred(document: Document, actor: Actor | None) -> bool:
         .limit(1)
     )
     return found is not None
+
+
+def draws_of(review: TechnicalReview) -> list[Draw]:
+    """The draws of experts for a review, oldest first, those under way among them."""
+    return list(
+        session.scalars(
+            select(Draw)
+            .where(
+                Draw.purpose == DrawPurpose.EXPERTS, Draw.subject_of.startswith(f"{review.subject}/", autoescape=True)
+            )
+            .order_by(Draw.id)
+        )
+    )
 
 
 def load_of(expert_ids: Sequence[int]) -> dict[int, int]:

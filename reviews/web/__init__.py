@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 from click import Command
 from flask import Blueprint
 
 from kernel.access import Cell
+from reviews.web import (
+    concluding,
+    drawings,
+    expert_commands,
+    expert_upkeep,
+    experts,
+    gathering,
+    kind_upkeep,
+    kinds,
+    reading,
+    reviews,
+    round_pages,
+)
 
-MODULES: tuple[ModuleType, ...] = ()
+MODULES = (
+    kinds, kind_upkeep, experts, expert_upkeep, drawings, reviews, round_pages, reading, gathering, concluding,
+)  # fmt: skip
 
 blueprints: list[Blueprint] = [module.blueprint for module in MODULES]
 ACCESS: dict[str, Cell] = {endpoint: cell for module in MODULES for endpoint, cell in module.ACCESS.items()}
 LINKS: dict[str, Callable[[str], str]] = {noun: link for module in MODULES for noun, link in module.LINKS.items()}
-commands: list[Command] = []
+commands: list[Command] = [*expert_commands.commands]

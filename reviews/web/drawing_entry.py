@@ -77,17 +77,15 @@ def serve(project: Project, actor: Actor) -> Answer:
         drawings.add(project, again, by=actor, expected_state=state)
         return url_for("drawings.index", code=project.code)
 
+    is_touching = bool(_touched(project, parts))
     try:
         answer = act_once(act)
     except PortalError as fault:
         return _check_page(project, sheet.typed, parts, fault), fault.status
-    flash(
-        choose(
-            f"已归入图纸 {len(parts)} 张，变更涉及的审批单位均已收到通知。",
-            f"{len(parts)} drawings entered. Whoever approved an earlier edition has been told.",
-        ),
-        "success",
-    )
+    told = choose(f"已归入图纸 {len(parts)} 张。", f"{len(parts)} drawings entered.")
+    if is_touching:
+        told += choose("变更涉及的审批单位均已收到通知。", " Whoever approved an earlier edition has been told.")
+    flash(told, "success")
     return answer
 
 

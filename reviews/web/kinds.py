@@ -105,6 +105,7 @@ def show(code: str) -> str:
         kind=kind,
         name=kind.label(tongue),
         guide=(kind.guide_en if tongue == "en" else kind.guide_zh).splitlines(),
+        basis=[(choose("审查依据", "Legal basis"), kind.clause)],
         facts=_facts(kind),
         materials=[(word(one), one["required"]) for one in kind.materials],
         figures=[(word(one), one["unit"]) for one in kind.fields],
@@ -129,7 +130,6 @@ def _facts(kind: ReviewKind) -> list[tuple[str, str]]:
         choose(f"{one['zh']} {one['count']} 人", f"{one['en']} {one['count']}") for one in kind.specialities
     )
     rows = [
-        (choose("审查依据", "Legal basis"), kind.clause),
         (choose("委托方", "Commissioned by"), _commissioners(kind)),
         (choose("承诺时限", "Promised time"), _days(kind.promised_days)),
         (choose("每轮审查时限", "Time for a round"), _days(kind.round_days)),

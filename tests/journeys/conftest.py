@@ -1,4 +1,4 @@
-"""One running portal for the session (the real server and scheduler, the demo loaded), one browser, people at it."""
+"""One running portal for the session (the real server, scheduler and page worker, the demo loaded), one browser, people at it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def base(cluster: clusters.Cluster, worker_id: str, tmp_path_factory: pytest.Tem
         port = probe.getsockname()[1]
     processes = [
         subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
-        for command in (web_command("127.0.0.1", port, 1, 4), [*FLASK, "scheduler"])
+        for command in (web_command("127.0.0.1", port, 1, 4), [*FLASK, "scheduler"], [*FLASK, "previews", "work"])
     ]
     try:
         until = time.monotonic() + 60

@@ -97,6 +97,48 @@ def one_page_broken() -> bytes:
     return out.getvalue()
 
 
+def sealed() -> bytes:
+    """A page whose signature field shows a red square in the middle of the sheet."""
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(numbered(1))) as document:
+        shown = pikepdf.Stream(document, b"1 0 0 rg 0 0 100 100 re f")
+        shown.Type, shown.Subtype = pikepdf.Name.XObject, pikepdf.Name.Form
+        shown.BBox = pikepdf.Array([0, 0, 100, 100])
+        field = document.make_indirect(
+            pikepdf.Dictionary(
+                Type=pikepdf.Name.Annot,
+                Subtype=pikepdf.Name.Widget,
+                FT=pikepdf.Name.Sig,
+                T=pikepdf.String("seal"),
+                F=4,
+                Rect=pikepdf.Array([250, 370, 350, 470]),
+                P=document.pages[0].obj,
+                AP=pikepdf.Dictionary(N=document.make_indirect(shown)),
+            )
+        )
+        document.pages[0].obj.Annots = pikepdf.Array([field])
+        document.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array([field]), SigFlags=3)
+        document.save(out)
+    return out.getvalue()
+
+
+def hostile_page() -> bytes:
+    """Three pages, the second of which draws a square a million million times: ten in ten in ten …"""
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(numbered(3))) as document:
+        form = {"Type": pikepdf.Name.XObject, "Subtype": pikepdf.Name.Form, "BBox": pikepdf.Array([0, 0, 600, 900])}
+        inner = document.make_indirect(pikepdf.Stream(document, b"0 0 100 100 re f " * 20, **form))
+        for _ in range(12):
+            outer = pikepdf.Stream(document, b"/F Do " * 10, **form)
+            outer.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(F=inner))
+            inner = document.make_indirect(outer)
+        page = document.pages[1].obj
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(F=inner))
+        page.Contents = document.make_stream(b"/F Do")
+        document.save(out)
+    return out.getvalue()
+
+
 def picture(
     kind: str, size: tuple[int, int] = (400, 300), *, orientation: int | None = None, mode: str = "RGB"
 ) -> bytes:

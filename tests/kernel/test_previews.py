@@ -175,6 +175,14 @@ def test_a_page_without_size_is_drawn_all_the_same(keep: Keep) -> None:
     assert size_of(document)[0] > 0
 
 
+def test_visible_seals_are_shown(keep: Keep) -> None:
+    document = keep(samples.sealed())
+    previews.work()
+    wide, high = size_of(document)
+    with Image.open(previews.image_path(document.sha256, 1)) as image:
+        assert image.convert("RGB").getpixel((wide // 2, high // 2)) == (255, 0, 0)
+
+
 def test_scanned_pages_are_shown_and_said_to_have_no_text(keep: Keep) -> None:
     document = keep(samples.scanned(2))
     previews.work()
@@ -278,24 +286,42 @@ def test_a_broken_page_does_not_hide_the_others(keep_unjudged: Keep) -> None:
     preview = preview_of(document)
     assert preview.status == PreviewStatus.READY
     problems = [page.problem for page in previews.pages_of(document.sha256)]
-    assert problems.count("") == preview.pages_done - len([p for p in problems if p])
     assert problems[0] == ""
+    assert "page_unreadable" in problems
 
 
-def test_a_page_that_kills_the_reader_is_given_up_and_the_others_are_drawn(keep: Keep) -> None:
-    """A killer is made by hand here: whoever draws page 2 is killed, each time."""
+def test_a_page_that_broke_the_reader_three_times_is_left_out_by_name(keep: Keep, owner_engine: Engine) -> None:
     document = keep(samples.numbered(3))
-    thread = _Background(lambda: [previews.work() for _ in range(6)])
-    with _killer(lambda: preview_of(document).pages_done == 1):
-        thread.start()
-        _wait(lambda: preview_of(document).pages_done > 1 or not thread.is_alive())
-    thread.finish()
+    with owner_engine.connect() as connection:
+        connection.execute(text("UPDATE previews SET pages = 3, attempts = 3"))
+    assert previews.work() == 2
     preview = preview_of(document)
-    assert preview.status == PreviewStatus.READY
+    assert (preview.status, preview.pages_done) == (PreviewStatus.READY, 3)
     pages = previews.pages_of(document.sha256)
-    assert [page.problem for page in pages] == ["", "page_too_heavy", ""]
-    assert pages[1].problem_text()
-    assert not previews.image_path(document.sha256, 2).exists()
+    assert [page.problem for page in pages] == ["page_too_heavy", "", ""]
+    assert pages[0].problem_text()
+    assert not previews.image_path(document.sha256, 1).exists()
+
+
+@pytest.mark.nightly
+def test_a_page_that_takes_all_memory_ends_the_reader_alone(keep: Keep) -> None:
+    document = keep(samples.hostile_page())
+    assert previews.work() == 2
+    assert preview_of(document).status == PreviewStatus.READY
+    assert [page.problem for page in previews.pages_of(document.sha256)] == ["", "page_too_heavy", ""]
+
+
+def test_a_document_that_breaks_the_reader_page_after_page_is_refused(keep: Keep, owner_engine: Engine) -> None:
+    document = keep(samples.numbered(9))
+    broken = text(
+        "INSERT INTO preview_pages (preview_id, page, width, height, text, words, picture, problem) "
+        "SELECT id, n, 0, 0, '', '[]', '', 'page_too_heavy' FROM previews, generate_series(1, 3) n; "
+        "UPDATE previews SET pages = 9, attempts = 3"
+    )
+    with owner_engine.connect() as connection:
+        connection.execute(broken)
+    assert previews.work() == 0
+    assert (preview_of(document).status, preview_of(document).problem) == (PreviewStatus.FAILED, "preview_too_heavy")
 
 
 # --- once, in order, and first what somebody waits for ---
@@ -372,7 +398,7 @@ def test_the_end_is_told_once_to_those_who_subscribe(keep: Keep) -> None:
 
 
 def test_a_killed_reader_is_replaced_and_goes_on_at_the_next_page(keep: Keep) -> None:
-    document = keep(samples.numbered(40))
+    document = keep(samples.numbered(20))
     thread = _Background(previews.work)
     thread.start()
     _wait(lambda: preview_of(document).pages_done >= 5)
@@ -382,7 +408,7 @@ def test_a_killed_reader_is_replaced_and_goes_on_at_the_next_page(keep: Keep) ->
     thread.finish()
     assert preview_of(document).status == PreviewStatus.READY
     after = {page.page: page.id for page in previews.pages_of(document.sha256, with_text=False)}
-    assert sorted(after) == list(range(1, 41))
+    assert sorted(after) == list(range(1, 21))
     assert {page: after[page] for page in before} == before
 
 
@@ -395,6 +421,16 @@ def test_a_worker_that_was_told_to_stop_leaves_no_reader_and_no_lease(keep: Keep
     left = 20 - preview.pages_done
     assert left
     assert previews.work() == left
+
+
+def test_being_stopped_before_the_first_page_counts_for_nothing(keep: Keep) -> None:
+    document = keep(samples.numbered(2))
+    for _ in range(4):
+        answers = iter([False])
+        assert previews.work(stopped=lambda answers=answers: next(answers, True)) == 0  # type: ignore[misc]
+    assert (preview_of(document).status, preview_of(document).attempts) == (PreviewStatus.QUEUED, 0)
+    assert previews.work() == 2
+    assert [page.problem for page in previews.pages_of(document.sha256)] == ["", ""]
 
 
 def test_two_workers_at_once_draw_each_page_once(portal: APIFlask, keep: Keep) -> None:
@@ -511,27 +547,6 @@ class _Background(threading.Thread):
         assert not self.is_alive()
         if self._fault is not None:
             raise self._fault
-
-
-class _killer:
-    """While the block runs, every reader is killed as long as ``wanted`` says so."""
-
-    def __init__(self, wanted: Callable[[], bool]) -> None:
-        self._wanted, self._is_over = wanted, False
-
-    def __enter__(self) -> None:
-        self._thread = _Background(self._kill)
-        self._thread.start()
-
-    def _kill(self) -> None:
-        while not self._is_over:
-            if self._wanted():
-                for reader in _readers():
-                    reader.kill()
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over = True
-        self._thread.finish()
 
 
 def _readers() -> list[psutil.Process]:

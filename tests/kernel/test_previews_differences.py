@@ -62,6 +62,14 @@ def test_an_inserted_page_does_not_make_the_following_ones_new() -> None:
     assert told(found) == [("added", None, 5)]
 
 
+def test_pages_that_moved_far_are_still_recognised() -> None:
+    old = [text(seed) for seed in range(200)]
+    new = [*old[100:], *(text(seed) for seed in range(1000, 1100))]
+    found = differences(version(*old), version(*new))
+    assert [each.old_page for each in found if each.change == PageChange.REMOVED] == list(range(1, 101))
+    assert [each.new_page for each in found if each.change == PageChange.ADDED] == list(range(101, 201))
+
+
 def test_a_removed_page_is_told_where_it_stood() -> None:
     old = [text(seed) for seed in range(10)]
     assert told(differences(version(*old), version(*old[:4], *old[5:]))) == [("removed", 5, None)]
