@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument("--functions", type=int, default=60)
     parser.add_argument("--listings", type=int, default=1000)
     asked = parser.parse_args()
-    from bench import bids, yardstick
+    from bench import bids, reviews, yardstick
     from bench import ground as grounds
     from integration.demo import bulk
     from kernel import supervisor
@@ -136,12 +136,14 @@ def main() -> int:
     ):
         with transaction():
             bidders = bids.bidders(100)
+            review = reviews.reviewed(made, 500)
         kinds = {
             "deliverables of a project": lambda: grounds.deliverables_of_projects(made),
             "listing page": lambda: grounds.listing_pages(made),
             "commission page": lambda: grounds.commission_pages(made, web.port),
             "search with facets": lambda: grounds.searches(made),
             "home page": lambda: [grounds.get("/", "</html>")],
+            "review round": lambda: reviews.round_pages(review, web.port),
             "offering a commission": lambda: grounds.offers(made),
             "sealed bids accepted": lambda: bids.distinct(bids.published(made), bidders),
         }

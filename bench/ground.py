@@ -239,15 +239,20 @@ def listing_pages(made: Ground) -> list[Request]:
     return [get(f"/services/{number}", number, "</html>") for number in chosen]
 
 
-def commission_pages(made: Ground, port: int) -> list[Request]:
-    """Signed in through the sign-in page, just now: an old session writes its cookie anew."""
+def signed_in(port: int, login: str) -> dict[str, str]:
+    """Headers of somebody who signed in through the sign-in page, just now: an old session writes its cookie anew."""
     visitor = Visitor(f"http://127.0.0.1:{port}")
     page = visitor.get("/sign-in")
-    person = session.scalars(select(Person).where(Person.login == "applicant")).one()
-    answers = {"login": "applicant", "password": demo.city.PASSWORD, "code": current_code(person)}
+    person = session.scalars(select(Person).where(Person.login == login)).one()
+    answers = {"login": login, "password": demo.city.PASSWORD, "code": current_code(person)}
     session.remove()
     visitor.submit(page, page.form("login", "password"), answers)
-    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in visitor._cookies.items())}
+    return {"Cookie": "; ".join(f"{name}={value}" for name, value in visitor._cookies.items())}
+
+
+def commission_pages(made: Ground, port: int) -> list[Request]:
+    """Signed in, a commission with pauses and two editions."""
+    cookie = signed_in(port, "applicant")
     return [get(f"/commissions/{number}", number, "提交成果报告", "</html>", headers=cookie) for number in made.shown]
 
 

@@ -35,6 +35,7 @@ class Plan:
     """How large and how long. ``rows``: sizes of the register of documents that are measured one after the other.
 
     ``bidders``: agencies that hand in bids. ``calls``: how often the first and the thousandth bids are compared.
+    ``opinions``: of the round of a technical review.
     """
 
     listings: int
@@ -45,10 +46,11 @@ class Plan:
     seconds: float
     bidders: int
     calls: int
+    opinions: int
 
 
-FULL = Plan(10_000, 600, 10_000, (10_000, 100_000, 1_000_000), 5, 1.5, 100, 5)
-QUICK = Plan(120, 10, 40, (200, 400, 1_000), 2, 0.4, 20, 1)
+FULL = Plan(10_000, 600, 10_000, (10_000, 100_000, 1_000_000), 5, 1.5, 100, 5, 500)
+QUICK = Plan(120, 10, 40, (200, 400, 1_000), 2, 0.4, 20, 1, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ def run(plan: Plan, clients: Clients, only: str, kind: str) -> dict[str, Any]:
     """Prepare, measure, and answer what is written to the results."""
     import psutil
 
-    from bench import bids
+    from bench import bids, reviews
     from bench import ground as grounds
     from bench.watch import Tree, machine
     from integration.demo import bulk
@@ -270,6 +272,10 @@ def run(plan: Plan, clients: Clients, only: str, kind: str) -> dict[str, Any]:
                 for name, make, target in pages:
                     if wanted(name):
                         bench.measure(name, reading, portal(make()), target=target)
+                if wanted(name := f"review round, {plan.opinions} opinions"):
+                    with transaction():
+                        review = reviews.reviewed(made, plan.opinions)
+                    bench.measure(name, reading, portal(reviews.round_pages(review, web.port)), target=0.05)
                 if wanted("offering a commission"):
                     writing = yardstick(grounds.writes())
                     asked = portal(grounds.offers(made))

@@ -46,7 +46,10 @@ class Database:
         if not self.is_bundled and not self._config.database_owner_url:
             # One address for everything: the web process gives up what it doesn't need.
             connection.execute(f"SET SESSION ROLE {WEB_ROLE}")
-            connection.commit()
+        # Our questions fetch a few rows by key. Where statistics lag behind, the planner expects a merge join to end
+        # early and reads a whole register instead: 27 ms for one call among 10,000 commissions, 0.1 ms without.
+        connection.execute("SET enable_mergejoin = off")
+        connection.commit()
         return connection
 
     def _configured(self) -> tuple[str, str]:

@@ -21,11 +21,11 @@ from kernel.db import Keyed, WordColumn, session
 from kernel.errors import Invalid, NotFound
 from kernel.files import Document
 from kernel.timekeeping import ClockKind
-from kernel.trail import Actor
+from kernel.trail import Actor, TrailAct
 from kernel.words import Worded
 from reviews import panels
 from reviews.panels import Seat
-from reviews.technical import TechnicalReview, by_body
+from reviews.technical import TechnicalReview, by_body, of_subject
 
 NUMBER = numbers.series("HY")
 trail.name_acts(
@@ -109,8 +109,12 @@ def _invited(meeting: Meeting, actor: Actor) -> bool:
     )
 
 
+def _body_in_time(meeting: Meeting, actor: Actor) -> bool:
+    return _body(meeting, actor) and not meeting.review.is_over
+
+
 STEPS: workflow.Steps = {
-    "begin": workflow.Step(("called",), "under_way", "meeting.began", _body),
+    "begin": workflow.Step(("called",), "under_way", "meeting.began", _body_in_time),
     "end": workflow.Step(("under_way",), "ended", "meeting.ended", _body),
     "sign": workflow.Step(("ended",), None, "meeting.signed", _invited),
     "cancel": workflow.Step(("called",), "cancelled", "meeting.cancelled", _body),
@@ -246,6 +250,12 @@ def cancel(meeting: Meeting, *, by: Actor, expected_version: int | None = None) 
     """Before it began."""
     workflow.step(meeting, STEPS, "cancel", by=by, expected_version=expected_version)
     _tell(meeting, seats_of(meeting), "meeting.cancelled")
+
+
+def on_review_over(act: TrailAct, by: Actor) -> None:
+    """Subscriber of ``review.published`` and ``review.ended``: the time of a meeting that nobody ended runs no further."""
+    for meeting in of_review(of_subject(act.subject)):
+        timekeeping.end_all(meeting.subject, by=by)
 
 
 def of_review(review: TechnicalReview) -> list[Meeting]:

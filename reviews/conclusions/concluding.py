@@ -12,7 +12,7 @@ from kernel.errors import PortalError
 from kernel.timekeeping import ClockKind
 from kernel.trail import Actor
 from market.commissions import given_reason
-from reviews import report, rounds
+from reviews import panels, report, rounds
 from reviews.conclusions.faults import (
     MustsOpen,
     NothingFails,
@@ -20,6 +20,7 @@ from reviews.conclusions.faults import (
     OnlyFailed,
     OutcomeMissing,
     RetractionMissing,
+    SignerConflicted,
     StillInTime,
     SummaryMissing,
 )
@@ -93,9 +94,11 @@ def conclude(review: TechnicalReview, *, by: Actor, expected_version: int | None
     """审查结束: a second person of the body confirms; the round ends and the report's fingerprint is fixed.
 
     Raises:
-        NotProposed, what :func:`unmet` answers by now, workflow errors.
+        SignerConflicted, NotProposed, what :func:`unmet` answers by now, workflow errors.
     """
     workflow.check(review, STEPS, "conclude", by=by, expected_version=expected_version)
+    if panels.is_shut(review, by):
+        raise SignerConflicted
     if review.outcome is None or review.proposed_at is None:
         raise NotProposed
     against = unmet(review, review.outcome)

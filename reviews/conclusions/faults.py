@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernel.errors import Conflict, Invalid
+from kernel.errors import Conflict, Forbidden, Invalid
 
 
 class MustsOpen(Conflict):
@@ -51,6 +51,20 @@ class NotSigned(Conflict):
     code = "not_signed"
     zh = "审查负责人尚未签署审查报告"
     en = "The lead hasn't signed the report yet"
+
+
+class NotSecond(Forbidden):
+    """Whoever publishes is named in the report as the one who confirmed it."""
+
+    code = "not_second_signer"
+    zh = "报告由复核审查结论的人员 {name} 签发"
+    en = "The report is published by {name}, who confirmed the conclusion"
+
+
+class SignerConflicted(Forbidden):
+    code = "signer_conflicted"
+    zh = "您在本次审查中尚未申报或者有利害关系，不能复核、签发"
+    en = "You haven't declared on this review, or have a conflict; you can neither confirm nor publish it"
 
 
 class SignedAlready(Conflict):

@@ -16,8 +16,8 @@ from kernel.seals import Signatory
 from kernel.trail import Actor
 from market import deliverables
 from market.deliverables import Part, Result
-from reviews import drawings, report, rounds
-from reviews.conclusions.faults import NotSigned, ReportChanged, SignedAlready
+from reviews import drawings, panels, report, rounds
+from reviews.conclusions.faults import NotSecond, NotSigned, ReportChanged, SignedAlready, SignerConflicted
 from reviews.conclusions.reporting import LEAD, SECOND, report_of
 from reviews.technical import STEPS, Outcome, TechnicalReview, by_lead, can_see, tell_applicant
 
@@ -54,9 +54,14 @@ def publish(review: TechnicalReview, *, by: Actor, expected_version: int | None 
     Answers the new dossier entries. A panel that judged a deliverable accepts it, or returns it with its open points.
 
     Raises:
-        NotSigned, ReportChanged; SignatureBroken; seals, deliverables and workflow errors.
+        NotSecond: somebody else confirmed it. SignerConflicted, NotSigned, ReportChanged; SignatureBroken; seals,
+        deliverables and workflow errors.
     """
     workflow.check(review, STEPS, "publish", by=by, expected_version=expected_version)
+    if review.second is None or by.person_id != review.second_id:
+        raise NotSecond(name=review.second.name if review.second is not None else "—")
+    if panels.is_shut(review, by):
+        raise SignerConflicted
     if not is_signed_by_lead(review):
         raise NotSigned
     places = report.signature_places(report_of(review))
@@ -73,7 +78,6 @@ def publish(review: TechnicalReview, *, by: Actor, expected_version: int | None 
     seals.verify(
         files.path_of(document.sha256), document.name, wanted=3 if "body_seal" in review.kind.signatures else 2
     )
-    review.second_id = by.person_id
     workflow.step(review, STEPS, "publish", by=by, outcome=review.outcome, sha256=document.sha256)
     timekeeping.end_all(review.subject, by=by)
     entries = _deliver(review, document, by)

@@ -21,6 +21,7 @@ from reviews.panels.finding import (
     draws_of,
     files_known_by,
     has_seat,
+    is_shut,
     load_of,
     may_open,
     of_review,
@@ -38,6 +39,7 @@ from reviews.panels.seating import (
     reviewed_entries,
     seat_lead,
     shortfall,
+    unsettled,
     wanted_of,
 )
 
@@ -61,6 +63,7 @@ __all__ = [
     "files_known_by",
     "has_seat",
     "invite_department",
+    "is_shut",
     "label_of",
     "load_of",
     "may_open",
@@ -74,6 +77,7 @@ __all__ = [
     "shortfall",
     "speaks_for",
     "undeclared",
+    "unsettled",
     "waive",
     "wanted_of",
 ]

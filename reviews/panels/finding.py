@@ -72,6 +72,19 @@ def may_open(review: TechnicalReview, actor: Actor) -> bool:
     return any(seat.is_serving and speaks_for(seat, actor) for seat in of_review(review))
 
 
+def is_shut(review: TechnicalReview, actor: Actor) -> bool:
+    """Whether something stands against the actor on this review: not declared, in conflict, or replaced for one."""
+    return any(
+        seat.person_id is not None
+        and seat.person_id == actor.person_id
+        and (
+            seat.status in {SeatStatus.INVITED, SeatStatus.CONFLICTED}
+            or (seat.status is SeatStatus.REPLACED and bool(seat.conflicts))
+        )
+        for seat in of_review(review)
+    )
+
+
 def barred(document: Document, actor: Actor | None) -> bool:
     """For :func:`kernel.files.register_bar`: whether the actor has a seat on a review of this file and has not declared, or may not serve.
 

@@ -55,9 +55,9 @@ class Seat(Keyed):
     declared_at: Mapped[datetime | None]
     replaced_at: Mapped[datetime | None]
     review: Mapped[TechnicalReview] = relationship()
-    person: Mapped[Person | None] = relationship(lazy="joined")
-    expert: Mapped[Expert | None] = relationship(lazy="joined")
-    organisation: Mapped[Organisation | None] = relationship(lazy="joined")
+    person: Mapped[Person | None] = relationship()
+    expert: Mapped[Expert | None] = relationship()
+    organisation: Mapped[Organisation | None] = relationship()
     __table_args__ = (
         CheckConstraint("(kind = 'department') = (person_id IS NULL)", name="department_or_person"),
         Index("ix_review_seats_review", "review_id", "id"),

@@ -191,12 +191,17 @@ def invite_department(
     return seat
 
 
+def unsettled(review: TechnicalReview) -> list[Seat]:
+    """Seats whose holders haven't declared, or have a conflict that is to be settled."""
+    return [seat for seat in of_review(review) if seat.status in {SeatStatus.INVITED, SeatStatus.CONFLICTED}]
+
+
 def shortfall(review: TechnicalReview) -> tuple[str, str] | None:
     """Why the panel can't begin yet, in both languages, or None."""
     seats = of_review(review)
-    waiting = [seat.name for seat in seats if seat.status in {SeatStatus.INVITED, SeatStatus.CONFLICTED}]
+    waiting = unsettled(review)
     if waiting:
-        names = "、".join(waiting)
+        names = "、".join(seat.name for seat in waiting)
         return f"{names} 尚未申报或有利害关系待处理", f"{names} haven't declared, or have a conflict to be settled"
     serving = [seat for seat in seats if seat.is_serving and seat.kind is not SeatKind.DEPARTMENT]
     if len(serving) < review.kind.reviewers:

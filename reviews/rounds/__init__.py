@@ -60,7 +60,15 @@ from reviews.rounds.issuing import (
     rule,
     submitted_in,
 )
-from reviews.rounds.opening import Sheet, cancel_round, consultation_of, handed_in, open_round, start_clock
+from reviews.rounds.opening import (
+    Sheet,
+    cancel_round,
+    consultation_of,
+    handed_in,
+    on_seated,
+    open_round,
+    start_clock,
+)
 from reviews.rounds.places import on_preview, place_in
 from reviews.rounds.records import (
     Answer,
@@ -77,7 +85,7 @@ from reviews.rounds.records import (
     RulingKind,
     Stance,
 )
-from reviews.rounds.urging import on_consultation_light, on_replaced, on_review_light
+from reviews.rounds.urging import on_consultation_light, on_ended, on_replaced, on_review_light
 from reviews.rounds.writing import (
     Writing,
     answer_late,
@@ -147,9 +155,11 @@ __all__ = [
     "may_read",
     "merge_and_number",
     "on_consultation_light",
+    "on_ended",
     "on_preview",
     "on_replaced",
     "on_review_light",
+    "on_seated",
     "open_musts",
     "open_round",
     "open_round_of",

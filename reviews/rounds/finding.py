@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, false, or_, select
 
 from kernel.db import session
 from kernel.errors import NotFound
 from kernel.files import Document
 from kernel.trail import Actor
 from reviews import panels
-from reviews.panels import Seat, SeatStatus
+from reviews.panels import Seat, SeatKind, SeatStatus
 from reviews.rounds.faults import DeclareFirst, NoRound, NotYours, RoundOver
 from reviews.rounds.records import CheckResult, Opinion, OpinionStatus, Round, RoundDocument, RoundSeat
 from reviews.technical import TechnicalReview, by_body
@@ -69,6 +69,17 @@ def waited_for(round_: Round) -> list[RoundSeat]:
     return [one for one in round_.asked if one.feedback is None and one.seat.status is not SeatStatus.REPLACED]
 
 
+def to_ask(review: TechnicalReview) -> list[Seat]:
+    """Who is asked in a round: everybody who serves; a department again only where an opinion of its own is open."""
+    concerned = {one.seat_id for one in issued_of(review, only_open=True)}
+    before = {one.seat_id for each in rounds_of(review) for one in each.asked}
+    return [
+        seat
+        for seat in panels.of_review(review)
+        if seat.is_serving and (seat.kind is not SeatKind.DEPARTMENT or seat.id in concerned or seat.id not in before)
+    ]
+
+
 def serving_seat(review: TechnicalReview, actor: Actor, *, seat_id: int | None = None) -> Seat:
     """The actor's seat, declared and free of conflicts.
 
@@ -119,15 +130,18 @@ def read_by(document: Document) -> ColumnElement[bool]:
 def visible(review: TechnicalReview, actor: Actor) -> ColumnElement[bool]:
     """Which of a review's opinions the actor may see, as a clause: one place for every page, list and feed.
 
-    One's own always; what was issued, everybody who sees the review; what was submitted, the panel, the body and the
-    overseers, once everybody asked in that round has answered.
+    One's own always; what was issued, everybody who sees the review, save those who haven't declared or are in conflict:
+    an opinion quotes the files. What was submitted, the panel, the body and the overseers, once everybody asked in that
+    round has answered.
     """
-    issued = Opinion.status.in_(ISSUED)
-    shown: list[ColumnElement[bool]] = [issued]
+    shown: list[ColumnElement[bool]] = [false()]
+    is_kept_out = panels.has_seat(review, actor) and not panels.may_open(review, actor)
+    if not is_kept_out:
+        shown.append(Opinion.status.in_(ISSUED))
     own = [seat.id for seat in panels.of_review(review) if panels.speaks_for(seat, actor)]
     if own:
         shown.append(Opinion.seat_id.in_(own))
-    if panels.may_open(review, actor) or by_body(review, actor) or actor.has(*OVERSEERS):
+    if not is_kept_out and (panels.may_open(review, actor) or by_body(review, actor) or actor.has(*OVERSEERS)):
         all_in = select(Round.id).where(Round.review_id == review.id, Round.all_in_at.is_not(None))
         said = Opinion.status.in_((OpinionStatus.SUBMITTED, OpinionStatus.MERGED))
         shown.append(and_(said, Opinion.round_id.in_(all_in)))

@@ -14,7 +14,7 @@ from kernel.trail import Actor
 from market.commissions import given_reason
 from reviews import panels
 from reviews.kinds import Grade
-from reviews.panels import SeatKind, SeatStatus
+from reviews.panels import SeatStatus
 from reviews.rounds import places
 from reviews.rounds.faults import (
     AnswerMissing,
@@ -27,7 +27,7 @@ from reviews.rounds.faults import (
     NotAllIn,
     NotYours,
 )
-from reviews.rounds.finding import issued_of, open_round_of, waited_for
+from reviews.rounds.finding import issued_of, open_round_of, to_ask, waited_for
 from reviews.rounds.opening import Sheet, freeze, start_clock
 from reviews.rounds.records import Answer, Opinion, OpinionStatus, Round, Ruling, RulingKind, Stance
 from reviews.technical import STEPS, TechnicalReview, by_lead, tell_applicant, tell_body
@@ -89,11 +89,19 @@ def open_musts(review: TechnicalReview) -> list[Opinion]:
 
 
 def require_all_in(round_: Round) -> None:
-    """Raises NotAllIn, with the names of those who are waited for."""
+    """Everybody asked has answered, and the panel is still whole: nobody is sent away to be rid of their opinion.
+
+    Raises:
+        NotAllIn, with the names of those who are waited for; panels.TooFewSeats.
+    """
     waiting = waited_for(round_)
-    if waiting or round_.all_in_at is None:
-        names = "、".join(one.seat.name for one in waiting)
-        raise NotAllIn(count=len(waiting), names=names)
+    if waiting:
+        raise NotAllIn(count=len(waiting), names="、".join(one.seat.name for one in waiting))
+    missing = panels.shortfall(round_.review)
+    if missing is not None:
+        raise panels.TooFewSeats(reason_zh=missing[0], reason_en=missing[1])
+    if round_.all_in_at is None:
+        raise NotAllIn(count=0, names="—")
 
 
 def issue(
@@ -107,7 +115,7 @@ def issue(
     """The lead merges once and sends everything to the applicant in one notice; the service clock waits.
 
     Raises:
-        RoundOver, NotAllIn, LastRound, MergeInvalid; NoMust: nothing mandatory is open; workflow errors.
+        RoundOver, NotAllIn, panels.TooFewSeats, LastRound, MergeInvalid; NoMust: nothing mandatory is open; workflow errors.
     """
     workflow.check(review, STEPS, "issue", by=by, expected_version=expected_version)
     round_ = open_round_of(review, number)
@@ -119,6 +127,7 @@ def issue(
     if not standing:
         raise NoMust
     close(review, round_, by)
+    review.drop_proposal()
     round_.issued_at = round_.closed_at
     service = _service_clock(review)
     if service is not None:
@@ -214,15 +223,8 @@ def resubmit(
     service = _service_clock(review)
     if service is not None:
         timekeeping.go(service, f"round:{round_.number}", by=by)
-    concerned = {one.seat_id for one in issued_of(review, only_open=True)}
-    seats = [
-        seat
-        for seat in panels.of_review(review)
-        if seat.is_serving and (seat.kind is not SeatKind.DEPARTMENT or seat.id in concerned)
-    ]
-    following = freeze(
-        review, round_.number + 1, sheets, seats, {*real, *(one.slot for one in added)}, by=by, editions=editions
-    )
+    fresh = {*real, *(one.slot for one in added)}
+    following = freeze(review, round_.number + 1, sheets, to_ask(review), fresh, by=by, editions=editions)
     places.carry_over(review, following)
     workflow.step(
         review,
@@ -256,11 +258,12 @@ def rule(
     workflow.check(review, STEPS, action, by=by, expected_version=expected_version)
     round_ = open_round_of(review, number)
     is_author = opinion.seat.status is SeatStatus.SERVING and panels.speaks_for(opinion.seat, by)
+    is_lead = by_lead(review, by) and panels.may_open(review, by)
     if (
         opinion.review_id != review.id
         or opinion.status is not OpinionStatus.OPEN
         or any(one.round_id == round_.id for one in opinion.rulings)
-        or not (is_author or by_lead(review, by))
+        or not (is_author or is_lead)
     ):
         raise NotYours
     row = Ruling(

@@ -13,13 +13,14 @@ from kernel.clock import Unit
 from kernel.db import session
 from kernel.files import Document
 from kernel.timekeeping import ClockKind
-from kernel.trail import Actor
+from kernel.trail import Actor, TrailAct
 from reviews import checks, kinds, panels
 from reviews.panels import Seat, SeatKind, TooFewSeats
+from reviews.rounds import places
 from reviews.rounds.faults import NothingToReview, RoundBegun
-from reviews.rounds.finding import current, open_round_of, rounds_of
-from reviews.rounds.records import CheckResult, Opinion, Round, RoundDocument, RoundSeat
-from reviews.technical import STEPS, TechnicalReview, tell_applicant
+from reviews.rounds.finding import asked_of, current, open_round_of, rounds_of, to_ask
+from reviews.rounds.records import CheckResult, Opinion, Round, RoundDocument, RoundSeat, Ruling
+from reviews.technical import STEPS, TechnicalReview, of_subject, tell_applicant
 
 timekeeping.declare("consultation", "部门意见", "Department's opinion")
 
@@ -52,8 +53,9 @@ def open_round(review: TechnicalReview, *, by: Actor, expected_version: int | No
     if not sheets:
         raise NothingToReview
     number = len(rounds_of(review)) + 1
-    seats = [seat for seat in panels.of_review(review) if seat.is_serving]
-    round_ = freeze(review, number, sheets, seats, changed, by=by)
+    editions = {one.slot: one.edition for one in cancelled.documents} if cancelled is not None else {}
+    round_ = freeze(review, number, sheets, to_ask(review), changed, by=by, editions=editions)
+    places.carry_over(review, round_)
     workflow.step(
         review,
         STEPS,
@@ -118,35 +120,57 @@ def freeze(
     )
     session.add(round_)
     session.flush()
-    _start_clocks(review, round_, by)
+    start_clock(review, review.subject, ClockKind.ROUND, review.kind.round_days, by)
     for sheet in sheets:
         previews.request(sheet.document)
     _check(review, round_)
     for asked in round_.asked:
-        people = [asked.seat.person_id] if asked.seat.person_id is not None else []
-        if asked.seat.kind is SeatKind.DEPARTMENT and asked.seat.organisation_id is not None:
-            people = members_with(asked.seat.organisation_id)
-        notifications.tell(
-            [one for one in people if one is not None],
-            subject=review.subject,
-            act="review.round_opened",
-            title=review.title,
-            project=review.project.name,
-            round=number,
-        )
+        _ask(review, round_, asked.seat, by)
     return round_
 
 
+def on_seated(act: TrailAct, by: Actor) -> None:
+    """Subscriber of ``review.assigned``, ``.declared`` and ``.waived``: whoever joins in mid-round is asked like the others."""
+    review = of_subject(act.subject)
+    round_ = current(review)
+    if round_ is None or round_.closed_at is not None:
+        return
+    for seat in to_ask(review):
+        if asked_of(round_, seat) is None:
+            round_.asked.append(RoundSeat(seat=seat, asked_at=clock.now()))
+            session.flush()
+            _ask(review, round_, seat, by)
+
+
+def _ask(review: TechnicalReview, round_: Round, seat: Seat, by: Actor) -> None:
+    """Tell whoever holds the seat; a department's limit begins."""
+    people = [seat.person_id] if seat.person_id is not None else []
+    if seat.kind is SeatKind.DEPARTMENT and seat.organisation_id is not None:
+        people = members_with(seat.organisation_id)
+        subject = consultation_of(review, round_, seat)
+        start_clock(review, subject, ClockKind.CONSULTATION, review.kind.joint_days, by)
+    notifications.tell(
+        people,
+        subject=review.subject,
+        act="review.round_opened",
+        title=review.title,
+        project=review.project.name,
+        round=round_.number,
+    )
+
+
 def cancel_round(review: TechnicalReview, number: int, *, by: Actor, expected_version: int | None = None) -> None:
-    """Take a round back in which nobody's answer is in; drafts go with it, the next one begins on the same documents.
+    """Take a round back in which nobody answered or ruled; drafts go with it, the next one begins on the same documents.
 
     Raises:
         RoundOver, RoundBegun, workflow errors.
     """
     workflow.check(review, STEPS, "cancel_round", by=by, expected_version=expected_version)
     round_ = open_round_of(review, number)
-    if any(one.feedback is not None for one in round_.asked):
+    has_ruled = session.scalar(select(Ruling.id).where(Ruling.round_id == round_.id).limit(1)) is not None
+    if has_ruled or any(one.feedback is not None for one in round_.asked):
         raise RoundBegun
+    review.drop_proposal()
     round_.cancelled_at = clock.now()
     _end_clocks(review, round_, by)
     for opinion in session.scalars(select(Opinion).where(Opinion.round_id == round_.id)).unique():
@@ -179,14 +203,6 @@ def start_clock(review: TechnicalReview, subject: str, kind: ClockKind, days: in
     timekeeping.start(
         subject, kind, unit=Unit.WORKING_DAY, limit=days, warn=int(policy.values["warn"]), policy=policy, by=by
     )
-
-
-def _start_clocks(review: TechnicalReview, round_: Round, by: Actor) -> None:
-    start_clock(review, review.subject, ClockKind.ROUND, review.kind.round_days, by)
-    for asked in round_.asked:
-        if asked.seat.kind is SeatKind.DEPARTMENT:
-            subject = consultation_of(review, round_, asked.seat)
-            start_clock(review, subject, ClockKind.CONSULTATION, review.kind.joint_days, by)
 
 
 def _check(review: TechnicalReview, round_: Round) -> None:

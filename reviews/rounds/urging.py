@@ -9,11 +9,12 @@ from kernel.access import Role
 from kernel.accounts import Membership, members_with
 from kernel.db import session
 from kernel.trail import SYSTEM, Actor, TrailAct
-from reviews.panels import Seat
-from reviews.rounds.finding import current
+from reviews.panels import Seat, SeatStatus
+from reviews.rounds.finding import current, rounds_of
+from reviews.rounds.opening import end_consultation
 from reviews.rounds.records import Round, RoundSeat
 from reviews.rounds.writing import look_again
-from reviews.technical import TechnicalReview, tell_applicant, tell_body
+from reviews.technical import TechnicalReview, of_subject, tell_applicant, tell_body
 
 
 def on_consultation_light(act: TrailAct, by: Actor) -> None:
@@ -82,12 +83,22 @@ def on_review_light(act: TrailAct, by: Actor) -> None:
 
 
 def on_replaced(act: TrailAct, by: Actor) -> None:
-    """Subscriber of ``review.replaced``: whom the round waited for may have been the last one."""
-    review = session.scalars(select(TechnicalReview).where(TechnicalReview.number == act.subject.partition(":")[2]))
-    one = review.unique().one()
-    round_ = current(one)
+    """Subscriber of ``review.replaced``: the limit ends with the seat; whom the round waited for may have been the last."""
+    review = of_subject(act.subject)
+    round_ = current(review)
     if round_ is not None and round_.closed_at is None:
-        look_again(one, round_)
+        for asked in round_.asked:
+            if asked.seat.status is SeatStatus.REPLACED:
+                end_consultation(review, round_, asked.seat, by)
+        look_again(review, round_)
+
+
+def on_ended(act: TrailAct, by: Actor) -> None:
+    """Subscriber of ``review.ended``: nobody is urged for a review that is over."""
+    review = of_subject(act.subject)
+    for round_ in rounds_of(review):
+        for asked in round_.asked:
+            end_consultation(review, round_, asked.seat, by)
 
 
 def _supervisors() -> list[int]:

@@ -14,6 +14,7 @@ from kernel.errors import Invalids, PortalError
 from kernel.timekeeping import ClockKind
 from kernel.trail import SYSTEM, Actor
 from market.commissions import given_reason
+from reviews import panels
 from reviews.kinds import Criterion, Grade
 from reviews.panels import Seat, SeatKind
 from reviews.rounds.faults import (
@@ -207,7 +208,7 @@ def answer_late(review: TechnicalReview, number: int, text: str, *, by: Actor, s
 
 def _look_whether_all_are_in(review: TechnicalReview, round_: Round) -> None:
     session.flush()
-    if round_.all_in_at is None and not waited_for(round_):
+    if round_.all_in_at is None and not waited_for(round_) and not panels.unsettled(review):
         round_.all_in_at = clock.now()
         trail.record(review.subject, "review.all_in", by=SYSTEM, round=round_.number)
         tell_body(review, "review.all_in")

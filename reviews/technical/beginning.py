@@ -134,8 +134,11 @@ def hand_over(review: TechnicalReview, lead: Person, *, by: Actor, expected_vers
     )
     if belongs is None:
         raise NotAMember(field="lead")
-    workflow.step(review, STEPS, "hand_over", by=by, to=lead.name)
-    review.lead = lead
+    review.drop_proposal()  # else the former lead could confirm it as the second signer
+    review.lead = lead  # before it is recorded: whoever leads gets their seat by that act
+    review.version += 1
+    session.flush()
+    trail.record(review.subject, STEPS["hand_over"].act, by=by, to=lead.name)
 
 
 def state_fields(

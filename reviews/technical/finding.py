@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from kernel.access import Role
 from kernel.db import session
 from kernel.errors import NotFound
 from kernel.trail import Actor
-from market.commissions import Commission
+from market.commissions import Commission, Payer
 from market.deliverables import Deliverable
+from reviews.technical.life import by_authority
 from reviews.technical.records import ReviewStatus, TechnicalReview
 
 #: Told by the panels, who know the seats: (review, actor) → whether the actor has a seat; actor → ids of such reviews.
@@ -30,7 +31,8 @@ def seats_known_by(
 
 
 def can_see(review: TechnicalReview, actor: Actor) -> bool:
-    """The applicant, the client, the body, whoever has a seat, supervisors and auditors."""
+    """The applicant, the client, the body, whoever has a seat, supervisors and auditors; an authority while it is asked
+    to agree to a retraction."""
     sides = {review.applicant_id, review.body_id}
     if review.commission is not None:
         sides.add(review.commission.client_id)
@@ -38,6 +40,7 @@ def can_see(review: TechnicalReview, actor: Actor) -> bool:
         actor.has(*OVERSEERS)
         or actor.organisation_id in sides
         or any(has_seat(review, actor) for has_seat in _has_seat)
+        or (review.retraction != "" and review.status is ReviewStatus.CONCLUDED and by_authority(review, actor))
     )
 
 
@@ -50,6 +53,15 @@ def visible(actor: Actor) -> ColumnElement[bool]:
         TechnicalReview.body_id == actor.organisation_id,
         TechnicalReview.commission_id.in_(select(Commission.id).where(Commission.client_id == actor.organisation_id)),
     ]
+    if actor.has(Role.AUTHORITY.value):
+        mine.append(
+            and_(
+                TechnicalReview.retraction != "",
+                TechnicalReview.status == ReviewStatus.CONCLUDED,
+                TechnicalReview.body_id != actor.organisation_id,
+                TechnicalReview.commission_id.in_(select(Commission.id).where(Commission.payer != Payer.GOVERNMENT)),
+            )
+        )
     return or_(*mine, *(clause(actor) for clause in _seated))
 
 

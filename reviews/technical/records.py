@@ -74,7 +74,7 @@ class TechnicalReview(Keyed):
     ended_at: Mapped[datetime | None]
     kind: Mapped[ReviewKind] = relationship(lazy="joined")
     commission: Mapped[Commission | None] = relationship(lazy="joined")
-    deliverable: Mapped[Deliverable | None] = relationship(lazy="joined")
+    deliverable: Mapped[Deliverable | None] = relationship()
     project: Mapped[Project] = relationship(lazy="joined")
     phase: Mapped[Phase | None] = relationship(lazy="joined")
     applicant: Mapped[Organisation] = relationship(foreign_keys=[applicant_id], lazy="joined")
@@ -106,6 +106,11 @@ class TechnicalReview(Keyed):
     @property
     def engineering_code(self) -> str:
         return self.phase.code if self.phase else self.project.code
+
+    def drop_proposal(self) -> None:
+        """A proposed conclusion is void: what it rests on has changed, or whoever proposed it leads no longer."""
+        self.outcome = None
+        self.proposed_at = None
 
     @property
     def is_over(self) -> bool:

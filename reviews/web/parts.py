@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -78,6 +79,9 @@ def act(
     def make() -> Confirm:
         review = technical.find(number, by=actor)
         asked = fields(review) if callable(fields) else fields
+        is_open = action in technical.moves(review, actor)
+        if not is_open:  # what others have entered so far is not told to whoever may not act
+            asked = [replace(one, initial="") for one in asked]
         return Confirm(
             title=choose(*title),
             button=choose(*button),
@@ -90,7 +94,7 @@ def act(
             explain=confirm.spoken(list(explain)),
             fields=list(asked),
             is_ending=is_ending,
-            is_open=action in technical.moves(review, actor),
+            is_open=is_open,
         )
 
     def do(sheet: Sheet, version: int | None) -> str:

@@ -258,7 +258,7 @@ def _draft(number: str, round_number: int, key: str, actor: Actor, error: Portal
     one = rounds.own_opinion(review, key, actor)
     if one.status is not OpinionStatus.DRAFTED:
         raise NotFound
-    document = next(each for each in one.round.documents if each.slot == one.slot)
+    _, _, document = _open(number, one.round.number, one.slot, actor)
     lines = _lines(previews.page_of(document.sha256, one.page) if one.page else None)
     typed = {
         "grade": one.grade.value,

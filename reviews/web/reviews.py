@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from flask import Blueprint, jsonify, render_template, request
@@ -114,6 +114,7 @@ def show(number: str) -> str:
     review = technical.find(number, by=actor)
     every = rounds.rounds_of(review)
     may_know = parts.oversees(review, actor)
+    apart = {one.number for one in every if one.all_in_at is None}
     seats = [_seat(review, seat, place, actor) for place, seat in enumerate(panels.of_review(review), start=1)]
     return render_template(
         "reviews/review_show.html",
@@ -133,8 +134,9 @@ def show(number: str) -> str:
         rounds=[_round(review, one) for one in reversed(every)],
         meetings=[_meeting(review, one) for one in meetings.of_review(review)],
         fields=_fields(review),
-        entries=[_entry(one, may_know) for one in list(reversed(trail.of(review.subject)))[:60]],
+        entries=[_entry(one, may_know, apart) for one in list(reversed(trail.of(review.subject)))[:60]],
         report=_report(review, actor),
+        may_open=rounds.may_open(review, actor),
     )
 
 
@@ -158,9 +160,14 @@ def _waits(review: TechnicalReview) -> str:
     }.get(review.status, choose("审查已随服务终止。", "The review ended with its service."))
 
 
-def _entry(act: trail.TrailAct, may_know: bool) -> dict[str, Any]:
-    """One act in words; why somebody may not serve is told to the body and the overseers only."""
+def _entry(act: trail.TrailAct, may_know: bool, apart: Collection[int]) -> dict[str, Any]:
+    """One act in words; why somebody may not serve is told to the body and the overseers only.
+
+    ``apart``: rounds in which not everybody is in, so that nobody learns what a colleague answered.
+    """
     entry = progress.entry(act)
+    if act.act in {"review.opinions_submitted", "review.no_comment"} and act.data.get("round") in apart:
+        entry["act_label"] = choose("反馈审查意见", "Answered")
     if act.act in {"review.waived", "review.replaced"} and not may_know:
         entry["text"] = None
     return entry
@@ -369,8 +376,12 @@ def _report(review: TechnicalReview, actor: Actor) -> dict[str, Any] | None:
 
 @blueprint.get("/reviews/<number>/record.json")
 def record(number: str) -> Response:
-    """The review's record in the national standard's columns (SPGL_SGTSJWJSCXXB)."""
-    return jsonify(conclusions.national_record(technical.find(number, by=signed_in_actor())))
+    """The review's record in the national standard's columns (SPGL_SGTSJWJSCXXB); it tells what was found."""
+    actor = signed_in_actor()
+    review = technical.find(number, by=actor)
+    if not rounds.may_open(review, actor):
+        raise rounds.DeclareFirst
+    return jsonify(conclusions.national_record(review))
 
 
 # A panel for somebody's deliverable

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, render_template
 from sqlalchemy import func, select
+from sqlalchemy.orm import lazyload
 
 from kernel import files, previews, timekeeping
 from kernel.access import Cell
@@ -61,9 +62,12 @@ def _page(
     kept: Mapping[str, Sequence[files.Document]] | None = None,
 ) -> str:
     review = technical.find(number, by=actor)
-    round_ = rounds.round_of(review, round_number)
-    latest = rounds.current(review)
-    is_current = latest is not None and latest.id == round_.id
+    every = rounds.rounds_of(review)  # asked for once: the page has much to load
+    round_ = next((one for one in every if one.number == round_number), None)
+    if round_ is None:
+        raise rounds.NoRound(number=round_number)
+    latest = every[-1]
+    is_current = latest.id == round_.id
     moves = set(technical.moves(review, actor)) if is_current else set()
     held = [seat for seat in panels.of_review(review) if panels.speaks_for(seat, actor)]
     own = [seat for seat in held if seat.is_serving]
@@ -73,7 +77,7 @@ def _page(
     shown, total = _opinions(
         review, round_, actor, page_number() if not is_answering else 1, PAGE if not is_answering else 500
     )
-    numbers = {one.id: one.number for one in rounds.rounds_of(review)}
+    numbers = {one.id: one.number for one in every}
     status = (choose("已结束", "Over"), "neutral")
     if is_current and round_.closed_at is None:
         status = (choose("进行中", "Under way"), "info")
@@ -86,8 +90,8 @@ def _page(
         crumbs=parts.crumbs(review),
         status=status[0],
         status_kind=status[1],
-        latest=parts.round_url(review, latest) if latest is not None and not is_current else None,
-        latest_number=latest.number if latest is not None else 0,
+        latest=parts.round_url(review, latest) if not is_current else None,
+        latest_number=latest.number,
         documents=[_document(review, round_, one, may_open) for one in round_.documents],
         asked=[
             _asked(review, round_, one, actor, moves) for one in round_.asked if one.seat.status.value != "replaced"
@@ -165,6 +169,8 @@ def _opinions(review: TechnicalReview, round_: Round, actor: Actor, page: int, s
     rows = session.scalars(
         select(Opinion)
         .where(here)
+        # Rounds and seats are there already.
+        .options(lazyload(Opinion.round), lazyload(Opinion.seat), lazyload(Opinion.criterion))
         .order_by(Opinion.number.asc().nulls_last(), Opinion.id)
         .limit(size)
         .offset((page - 1) * size)
@@ -225,11 +231,12 @@ def _asked(
             acts.append((choose("登记逾期反馈", "Answer late"), parts.round_url(review, round_, "late-answer")))
     else:
         light = None
+    feedback, kind = _feedback(round_, one, is_theirs)
     return {
         "name": one.seat.name,
         "discipline": panels.label_of(review, one.seat.discipline, language()) or one.seat.kind.label(language()),
-        "feedback": one.feedback.label(language()) if one.feedback is not None else choose("待反馈", "Awaited"),
-        "feedback_kind": {"silent": "bad", "no_comment": "good", "opinions": "good"}.get(one.feedback or "", "warn"),
+        "feedback": feedback,
+        "feedback_kind": kind,
         "at": instant(one.answered_at) if one.answered_at is not None else "—",
         "due": due,
         "light": light,
@@ -237,6 +244,17 @@ def _asked(
         "late_at": instant(one.late_at),
         "acts": acts,
     }
+
+
+def _feedback(round_: Round, one: rounds.RoundSeat, is_theirs: bool) -> tuple[str, str]:
+    """The answer in words and the tag's kind; what a colleague answered is hidden until all are in, "no comment" too."""
+    if one.feedback is None:
+        return choose("待反馈", "Awaited"), "warn"
+    if one.feedback is Feedback.SILENT:
+        return one.feedback.label(language()), "bad"
+    if round_.all_in_at is None and not is_theirs:
+        return choose("已反馈", "Answered"), "good"
+    return one.feedback.label(language()), "good"
 
 
 def _check(one: rounds.CheckResult) -> dict[str, str]:
@@ -392,7 +410,7 @@ def issue(number: str, round_number: int) -> Answer:
     def fields(review: TechnicalReview) -> list[Field]:
         hint = (
             "与另一条相同的，填写并入的序号，如 1；不合并的不填。",
-            "The number of the one that says the same, if any.",
+            "If another one says the same, write its number, such as 1; else leave it empty.",
         )
         return [
             Field(f"into-{one.key}", "number", _told(review, place, one), hint, is_required=False)

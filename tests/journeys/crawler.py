@@ -16,7 +16,7 @@ from tests.journeys.person import Person
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What is no page: files, downloads, what programs read; and the switches of the frame itself.
-_NO_PAGE = re.compile(r"^/(files|static|api/v1)/|\.(csv|xlsx|pdf|json|zip|atom)$")
+_NO_PAGE = re.compile(r"^/(files|static|api/v1)/|\.(csv|xlsx|pdf|json|zip|atom)$|/picture$")
 _SWITCHES = {"lang", "font"}
 _WORDS = """() => {
   const told = [];

@@ -22,8 +22,8 @@ LEAD, SECOND, APPLICANT = "agency8", "reviewer", "applicant"
 CASTS = (
     (NORMAL, PLAIN, NARROW),
     (KEYBOARD, NARROW, NORMAL),
-    (PLAIN, NORMAL, KEYBOARD),
-    (NARROW, KEYBOARD, PLAIN),
+    pytest.param((PLAIN, NORMAL, KEYBOARD), marks=pytest.mark.nightly),
+    pytest.param((NARROW, KEYBOARD, PLAIN), marks=pytest.mark.nightly),
 )
 MATERIALS = (
     "作为勘察、设计依据的批准文件及附件",
@@ -216,6 +216,9 @@ def _follows(expert: Person, scene: Scene) -> None:
     expert.press("与上一轮对照")
     assert expert.page.locator("del", has_text="Concrete cover 20 mm").count() == 1
     assert expert.page.locator("ins", has_text="Concrete cover 25 mm").count() == 1
+    picture = expert.page.locator(".sheet img").last
+    picture.scroll_into_view_if_needed()
+    picture.evaluate("e => e.decode()")  # fails where there is no picture
     expert.open(f"{scene.path}/rounds/2")
     expert.press("处理本条意见")
     expert.tick(expert.page.locator("[name=kind][value=closed]"))
@@ -244,7 +247,8 @@ def _frame_is_on(one: Person, page: int) -> None:
     frame = one.page.locator(".sheet svg a")
     assert frame.count() == 1
     picture, box = one.page.locator(".sheet img").bounding_box(), frame.locator("rect").bounding_box()
-    assert picture and box
+    assert picture
+    assert box
     assert picture["x"] <= box["x"]
     assert box["x"] + box["width"] <= picture["x"] + picture["width"]
     assert picture["y"] <= box["y"] < picture["y"] + picture["height"] / 3

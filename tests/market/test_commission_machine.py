@@ -26,7 +26,7 @@ from tests.competition import Competition
 from tests.market.conftest import Chain
 
 PER_PUSH = settings(
-    max_examples=30,
+    max_examples=20,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -498,7 +498,7 @@ def machine_of(world: Any) -> type[BiddingMachine]:
 
 
 def test_the_call_agrees_with_a_plain_model(world: Any) -> None:
-    run_state_machine_as_test(machine_of(world), settings=settings(PER_PUSH, max_examples=25, stateful_step_count=25))
+    run_state_machine_as_test(machine_of(world), settings=settings(PER_PUSH, max_examples=15, stateful_step_count=25))
 
 
 @pytest.mark.nightly

@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import Engine, func, select, text
 
 from integration.demo import city as demo
@@ -35,7 +42,7 @@ from reviews.technical import Outcome, TechnicalReview
 from tests.reviewing import FIRST, Reviewing
 
 PER_PUSH = settings(
-    max_examples=25,
+    max_examples=12,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -420,7 +427,9 @@ class ReviewMachine(RuleBasedStateMachine):
                 continue
             for side in who:
                 for word in words:
-                    for which in range(max(1, len(self.model.cards))) if action in {"answer", "close", "maintain"} else (0,):
+                    for which in (
+                        range(max(1, len(self.model.cards))) if action in {"answer", "close", "maintain"} else (0,)
+                    ):
                         tried = Try(action, side, word, which)
                         if self.model.allows(tried):
                             ways.setdefault(action, []).append(tried)
@@ -487,7 +496,9 @@ class ReviewMachine(RuleBasedStateMachine):
         return next(one for one in rounds.issued_of(self._review()) if one.number == number)
 
     def _writing(self, word: str) -> Writing:
-        return Writing(grade=Grade(word), slot=SLOT, required="应当满足", found="没有满足", clause="GB 50433-2018 第3.2条")
+        return Writing(
+            grade=Grade(word), slot=SLOT, required="应当满足", found="没有满足", clause="GB 50433-2018 第3.2条"
+        )
 
     def _merges(self, word: str) -> dict[str, list[str]]:
         fresh = [one.key for one in self.model.in_state("submitted", round_=self.model.round)]
