@@ -20,7 +20,7 @@ class NothingEntered(Invalid):
 class SheetNumberInvalid(Invalid):
     code = "sheet_number_invalid"
     zh = "图号“{value}”无法识别，请填写如 结施-05"
-    en = "The sheet number “{value}” can't be read; write it like 结施-05"
+    en = "The sheet number “{value}” can't be read; write it as on the drawing, such as S-05"
 
 
 class TitleMissing(Invalid):

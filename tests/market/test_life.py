@@ -59,9 +59,14 @@ OPEN: Mapping[str, Mapping[str, set[str]]] = {
     "taken_on": {"client": {"confirm_contract"}, "agency": {"confirm_contract", "start"}},
     "in_service": {
         "client": {"resume", "agree_extension", "refuse_extension", "terminate"},
-        "agency": {"pause", "propose_extension", "deliver", "terminate"},
+        "agency": {"pause", "propose_extension", "deliver", "publish_report", "terminate"},
     },
-    "delivered": {"client": {"terminate"}, "applicant": {"return", "accept"}, "agency": {"terminate"}},
+    "delivered": {
+        "client": {"panel_return", "panel_accept", "terminate"},
+        "approver": {"panel_return", "panel_accept"},
+        "applicant": {"return", "accept"},
+        "agency": {"terminate"},
+    },
     "finished": {},
     "terminated": {},
     "cancelled": {},
@@ -79,6 +84,7 @@ def commission(state: str) -> Any:
         client_id=BUYER,
         applicant_id=APPLICANT,
         agency=SimpleNamespace(organisation_id=WINNER),
+        item=SimpleNamespace(technical_review=True),
     )
 
 
