@@ -96,6 +96,24 @@ def step(
     return trail.record(record.subject, row.act, by=by, at=moment, **data)
 
 
+#: The life of a part of a noun: action → the states it starts from, and the one it leads to.
+Turns = Mapping[str, tuple[tuple[str, ...], str]]
+
+
+def turn(part: Any, turns: Turns, action: str) -> None:
+    """Move a part of a larger noun, such as a seat of a panel; the act itself stands on the noun's chain.
+
+    The noun's verb has looked who may, so that a wrong turn is a fault of the program.
+
+    Raises:
+        RuntimeError: the table has no such turn from here.
+    """
+    sources, target = turns[action]
+    if str(part.status) not in sources:
+        raise RuntimeError(f"{type(part).__name__} can't {action} from {part.status}")
+    part.status = type(part.status)(target)
+
+
 def check(record: Subject, steps: Steps, action: str, *, by: Actor, expected_version: int | None = None) -> Step:
     """The row of ``action``, if it is open to ``by`` now; raises like :func:`step` and changes nothing."""
     if expected_version is not None and expected_version != record.version:

@@ -15,7 +15,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, defer, mapped_column
 
-from kernel import clock, trail
+from kernel import clock, trail, workflow
 from kernel.db import Keyed, WordColumn, in_transaction, session
 from kernel.errors import NotFound
 from kernel.files import Document
@@ -42,6 +42,16 @@ class PreviewStatus(Worded):
     READY = "ready", "可预览", "Ready"
     FAILED = "failed", "无法预览", "Can't be shown"
     NONE = "none", "不支持预览", "Not supported"
+
+
+#: The life of a preview; ``retry`` begins it anew, whatever came of it.
+TURNS: workflow.Turns = {
+    "take": (("queued", "rendering"), "rendering"),
+    "release": (("queued", "rendering"), "queued"),
+    "finish": (("queued", "rendering"), "ready"),
+    "fail": (("queued", "rendering"), "failed"),
+    "retry": (("queued", "rendering", "ready", "failed"), "queued"),
+}
 
 
 class Preview(Keyed):
@@ -228,7 +238,8 @@ def retry(sha256: str, *, by: Actor = SYSTEM) -> Preview:
     elif preview.status == PreviewStatus.READY:
         return preview
     preview.pages_done = count_done(preview)
-    preview.status, preview.problem, preview.attempts, preview.lease = PreviewStatus.QUEUED, "", 0, ""
+    workflow.turn(preview, TURNS, "retry")
+    preview.problem, preview.attempts, preview.lease = "", 0, ""
     preview.finished_at = preview.leased_until = None
     trail.record(preview.subject, "preview.retried", by=by, sha256=sha256, pages=len(lost))
     return preview

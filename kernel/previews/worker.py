@@ -17,13 +17,14 @@ from typing import Final
 
 from sqlalchemy import and_, exists, func, or_, select
 
-from kernel import clock, files
+from kernel import clock, files, workflow
 from kernel.db import session, transaction
 from kernel.previews.incidents import PageTooHeavy, PreviewDamaged, PreviewTooHeavy, PreviewTooLong
 from kernel.previews.reader import Drawn, Reader, ReaderEnded, Refused, Stopped
 from kernel.previews.records import (
     KINDS,
     MOST_PAGES,
+    TURNS,
     Preview,
     PreviewPage,
     PreviewStatus,
@@ -108,8 +109,8 @@ def _take() -> _Turn | None:
             if preview.attempts >= ATTEMPTS:
                 _give_up(preview, turn)
             if preview.is_open:
-                preview.status, preview.lease = PreviewStatus.RENDERING, turn.lease
-                preview.leased_until = moment + LEASE
+                workflow.turn(preview, TURNS, "take")
+                preview.lease, preview.leased_until = turn.lease, moment + LEASE
                 preview.attempts += 1
                 return turn
 
@@ -196,7 +197,8 @@ def _finish_if_done(preview: Preview, turn: _Turn) -> None:
 
 
 def _end(preview: Preview, status: PreviewStatus, problem: str) -> None:
-    preview.status, preview.problem, preview.lease = status, problem, ""
+    workflow.turn(preview, TURNS, "finish" if status is PreviewStatus.READY else "fail")
+    preview.problem, preview.lease = problem, ""
     preview.leased_until = preview.asked_at = preview.asked_page = None
     preview.finished_at = clock.machine()
     record_finished(preview)
@@ -216,7 +218,8 @@ def _release(turn: _Turn, *, is_fault: bool) -> None:
         with transaction():
             preview = _held(turn)
             if preview.is_open:
-                preview.status, preview.lease, preview.leased_until = PreviewStatus.QUEUED, "", None
+                workflow.turn(preview, TURNS, "release")
+                preview.lease, preview.leased_until = "", None
                 if not is_fault:
                     preview.attempts = max(0, preview.attempts - 1)
     except _LeaseLost:

@@ -12,7 +12,7 @@ from market.commissions import given_reason
 from reviews.experts import ConflictKind
 from reviews.panels.faults import DeclarationMissing, NotWaivable, OwnConflict
 from reviews.panels.finding import of_review, seat_of
-from reviews.panels.records import Seat, SeatKind, SeatStatus
+from reviews.panels.records import TURNS, Seat, SeatKind, SeatStatus
 from reviews.panels.seating import conflicts_of, seat_next
 from reviews.technical import STEPS, TechnicalReview, tell_body
 
@@ -52,7 +52,7 @@ def declare(
     seat.conflicts = found
     seat.statement = said
     seat.declared_at = clock.now()
-    seat.status = SeatStatus.CONFLICTED if found else SeatStatus.SERVING
+    workflow.turn(seat, TURNS, "declare_conflict" if found else "declare")
     act = workflow.step(
         review,
         STEPS,
@@ -77,7 +77,7 @@ def waive(review: TechnicalReview, seat: Seat, reason: str, *, by: Actor, expect
         raise NotWaivable
     seat.reason = given_reason(reason)
     seat.decided_by = f"{by.organisation} {by.person}"
-    seat.status = SeatStatus.SERVING
+    workflow.turn(seat, TURNS, "waive")
     workflow.step(review, STEPS, "waive", by=by, name=seat.name, reason=seat.reason)
 
 
@@ -98,7 +98,7 @@ def replace(
         raise OwnConflict
     seat.reason = given_reason(reason)
     seat.decided_by = f"{by.organisation} {by.person}"
-    seat.status = SeatStatus.REPLACED
+    workflow.turn(seat, TURNS, "replace")
     seat.replaced_at = clock.now()
     session.flush()
     following = _next_in_order(review, seat)

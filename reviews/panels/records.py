@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from kernel import workflow
 from kernel.accounts import Organisation, Person
 from kernel.db import Keyed, WordColumn
 from kernel.words import Worded
@@ -27,6 +28,15 @@ class SeatStatus(Worded):
     SERVING = "serving", "参加审查", "Serving"
     CONFLICTED = "conflicted", "有利害关系，暂停参加", "Conflict: may not serve"
     REPLACED = "replaced", "已更换", "Replaced"
+
+
+#: The life of a seat.
+TURNS: workflow.Turns = {
+    "declare": (("invited",), "serving"),
+    "declare_conflict": (("invited",), "conflicted"),
+    "waive": (("conflicted",), "serving"),
+    "replace": (("invited", "serving", "conflicted"), "replaced"),
+}
 
 
 class Seat(Keyed):

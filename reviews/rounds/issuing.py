@@ -29,7 +29,7 @@ from reviews.rounds.faults import (
 )
 from reviews.rounds.finding import issued_of, open_round_of, to_ask, waited_for
 from reviews.rounds.opening import Sheet, freeze, start_clock
-from reviews.rounds.records import Answer, Opinion, OpinionStatus, Round, Ruling, RulingKind, Stance
+from reviews.rounds.records import OPINION_TURNS, Answer, Opinion, OpinionStatus, Round, Ruling, RulingKind, Stance
 from reviews.technical import STEPS, TechnicalReview, by_lead, tell_applicant, tell_body
 
 MOST_TEXT = 4000
@@ -52,7 +52,7 @@ def merge_and_number(review: TechnicalReview, round_: Round, merges: Mapping[str
             raise MergeInvalid(field="merges")
         for key in others:
             other = said[key]
-            other.status = OpinionStatus.MERGED
+            workflow.turn(other, OPINION_TURNS, "merge")
             other.merged_into_id = said[kept].id
             if other.grade is Grade.MUST:
                 said[kept].grade = Grade.MUST
@@ -66,7 +66,7 @@ def merge_and_number(review: TechnicalReview, round_: Round, merges: Mapping[str
     moment = clock.now()
     for number, opinion in enumerate(rest, start=last + 1):
         opinion.number = number
-        opinion.status = OpinionStatus.OPEN
+        workflow.turn(opinion, OPINION_TURNS, "issue")
         opinion.issued_at = moment
     session.flush()
     return rest
@@ -276,7 +276,7 @@ def rule(
     )
     opinion.rulings.append(row)
     if kind is RulingKind.CLOSED:
-        opinion.status = OpinionStatus.CLOSED
+        workflow.turn(opinion, OPINION_TURNS, "close")
         opinion.closed_at = row.at
     session.flush()
     workflow.step(review, STEPS, action, by=by, round=round_.number, opinion=opinion.number, reason=row.reason)

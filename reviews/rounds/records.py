@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from kernel import workflow
 from kernel.db import HISTORY, Keyed, WordColumn
 from kernel.files import Document
 from kernel.words import Worded
@@ -116,6 +117,15 @@ class RoundSeat(Keyed):
     late_at: Mapped[datetime | None]
     seat: Mapped[Seat] = relationship(lazy="joined")
     __table_args__ = (UniqueConstraint("round_id", "seat_id"),)
+
+
+#: The life of an opinion.
+OPINION_TURNS: workflow.Turns = {
+    "submit": (("drafted",), "submitted"),
+    "merge": (("submitted",), "merged"),
+    "issue": (("submitted",), "open"),
+    "close": (("open",), "closed"),
+}
 
 
 class Opinion(Keyed):

@@ -30,7 +30,7 @@ from reviews.rounds.faults import (
 )
 from reviews.rounds.finding import asked_of, issued_of, open_round_of, own_opinion, serving_seat, waited_for
 from reviews.rounds.opening import consultation_of, end_consultation
-from reviews.rounds.records import Feedback, Opinion, OpinionStatus, Round, RoundSeat
+from reviews.rounds.records import OPINION_TURNS, Feedback, Opinion, OpinionStatus, Round, RoundSeat
 from reviews.technical import STEPS, TechnicalReview, tell_body
 
 MOST_TEXT = 4000
@@ -140,7 +140,7 @@ def submit(
         raise NothingSubmitted(field="opinions")
     moment = clock.now()
     for draft in drafts:
-        draft.status = OpinionStatus.SUBMITTED
+        workflow.turn(draft, OPINION_TURNS, "submit")
         draft.submitted_at = moment
     asked.feedback = Feedback.NO_COMMENT if no_comment else Feedback.OPINIONS
     asked.answered_at = moment

@@ -40,7 +40,7 @@ ACCESS: Mapping[str, Cell] = {
     "review_rounds.rule": parts.REVIEWERS,
 }
 LINKS: Mapping[str, Callable[[str], str]] = {}
-PAGE = 50
+PAGE = 25
 
 
 # The page
