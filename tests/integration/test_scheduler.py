@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from integration.commands import LEADER
 from kernel.cluster import Cluster
+from kernel.db import db, session
 
 ROOT = Path(__file__).resolve().parents[2]
 LEADS = text(
@@ -60,5 +61,7 @@ def test_the_scheduler_leads_again_after_the_database_was_away(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = 'portal_web'",
             (database,),
         )
+    session.remove()
+    db.engine.dispose()  # this process's own connections went with them; the next test begins with new ones
     assert _leader(owner_engine, process, but=first) != first
     assert process.poll() is None
