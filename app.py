@@ -18,7 +18,7 @@ import kernel.web as kernel_web
 import market.web as market_web
 import reviews.web as reviews_web
 from integration import commands, demo, story
-from integration.approvals import decisions, matters
+from integration.approvals import decisions, guide, matters
 from kernel import (
     clock,
     config,
@@ -164,6 +164,7 @@ def create_app(settings: Config | None = None) -> APIFlask:
         files.register_reader(reader)
     files.register_bar(panels.barred)
     commissions.hold_by(technical.holds)
+    technical.competence_known_by(guide.decides_on)
     technical.seats_known_by(panels.has_seat, panels.seated)
     panels.files_known_by(review_rounds.read_by)
     experts.register_load(panels.load_of)

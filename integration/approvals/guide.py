@@ -388,3 +388,15 @@ def authority_of(department: str) -> Organisation | None:
         .order_by(Organisation.id)
         .limit(1)
     ).first()
+
+
+def decides_on(item_code: str, organisation_id: int) -> bool:
+    """Whether an authority decides a matter of the guide that asks for what a service item delivers."""
+    departments = session.scalars(
+        select(MatterKind.department)
+        .join(MatterMaterial, MatterMaterial.kind_id == MatterKind.id)
+        .where(MatterMaterial.item_code == item_code)
+        .distinct()
+    )
+    found = (authority_of(one) for one in departments)
+    return any(one is not None and one.id == organisation_id for one in found)

@@ -12,6 +12,7 @@ from kernel.errors import PortalError
 from kernel.timekeeping import ClockKind
 from kernel.trail import Actor
 from market.commissions import given_reason
+from market.deliverables import ValidityPast
 from reviews import panels, report, rounds
 from reviews.conclusions.faults import (
     MustsOpen,
@@ -72,7 +73,7 @@ def propose(
     """The lead proposes; said again before the second signer confirms, the later proposal counts.
 
     Raises:
-        OutcomeMissing, SummaryMissing, what :func:`unmet` answers, rounds.NoRound, workflow errors.
+        OutcomeMissing, SummaryMissing, deliverables.ValidityPast, what :func:`unmet` answers, rounds.NoRound, workflow errors.
     """
     workflow.check(review, STEPS, "propose", by=by, expected_version=expected_version)
     if outcome is None:
@@ -80,6 +81,8 @@ def propose(
     said = summary.strip()[:MOST_TEXT]
     if not said:
         raise SummaryMissing(field="summary")
+    if valid_until is not None and valid_until < clock.today():
+        raise ValidityPast(field="valid_until", value=valid_until.isoformat())
     against = unmet(review, outcome)
     if against is not None:
         raise against

@@ -7,6 +7,7 @@ from typing import Any
 
 from reviews import rounds
 from reviews.kinds import Grade
+from reviews.rounds import Round
 from reviews.technical import Outcome, TechnicalReview
 
 
@@ -35,15 +36,20 @@ def national_record(review: TechnicalReview) -> dict[str, Any]:
         "SCJGDM": review.body.credit_code,
         "SCKSRQ": review.begun_at.isoformat(),
         "CSWCSJ": _iso(first_round_done_at(review)),
-        "CSSFTG": None
-        if not first or first[0].closed_at is None
-        else int(first[0].issued_at is None and passed_at is not None),
+        "CSSFTG": _passed_at_first(review, first[0]) if first else None,
         "CSYJ": "；".join(
             f"{one.number}. {one.found}" for one in rounds.issued_of(review) if first and one.round_id == first[0].id
         ),
         "SCZFXWFQTZS": violations(review),
         "SCTGSJ": _iso(passed_at),
     }
+
+
+def _passed_at_first(review: TechnicalReview, first: Round) -> int | None:
+    """1 or 0, and None while it is open: a conclusion counts once it is published."""
+    if first.issued_at is not None:
+        return 0
+    return int(review.outcome is Outcome.PASSED) if review.finished_at is not None else None
 
 
 def _iso(moment: datetime | None) -> str | None:

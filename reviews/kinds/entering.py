@@ -138,7 +138,13 @@ def _cross_check(values: Mapping[str, Any], read: dict[str, Any]) -> list[Portal
     items = values.get("item_codes")
     read["item_codes"] = [str(one) for one in items] if isinstance(items, list) else []
     for one in _unknown_items(read["item_codes"]):
-        faults.append(wrong("item_codes", f"没有服务事项“{one}”", f"there is no service item “{one}”"))
+        faults.append(
+            wrong(
+                "item_codes",
+                f"没有属于技术审查的服务事项“{one}”",
+                f"there is no service item “{one}” that is a technical review",
+            )
+        )
     joint = values.get("joint_kind") or None
     try:
         read["joint_kind"] = JointKind(joint) if joint is not None else None
@@ -155,7 +161,11 @@ def _cross_check(values: Mapping[str, Any], read: dict[str, Any]) -> list[Portal
 
 
 def _unknown_items(codes: Sequence[str]) -> list[str]:
-    known = set(session.scalars(select(ServiceItem.code).where(ServiceItem.code.in_(codes))))
+    known = set(
+        session.scalars(
+            select(ServiceItem.code).where(ServiceItem.code.in_(codes), ServiceItem.technical_review.is_(True))
+        )
+    )
     return [one for one in codes if one not in known]
 
 

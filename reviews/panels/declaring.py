@@ -29,13 +29,16 @@ def declare(
 ) -> Seat:
     """The seat's holder says what there is. Nothing: the seat serves, unless the portal knows better.
 
+    A conflict that arises, or is remembered, later is declared in the same way and takes the holder off at once.
+
     Raises:
         NoSeat, DeclarationMissing: a conflict without a word about it; workflow errors.
     """
     seat = seat_of(review, by)
     action = "declare_conflict" if conflicts else "declare"
     workflow.check(review, STEPS, action, by=by, expected_version=expected_version)
-    if seat.status is not SeatStatus.INVITED:
+    is_late = bool(conflicts) and seat.is_serving and seat.kind is not SeatKind.DEPARTMENT
+    if seat.status is not SeatStatus.INVITED and not is_late:
         return seat  # said once; a second press changes nothing
     said = statement.strip()[:MOST_WORDS]
     if conflicts and not said:

@@ -33,7 +33,7 @@ class SeatStatus(Worded):
 #: The life of a seat.
 TURNS: workflow.Turns = {
     "declare": (("invited",), "serving"),
-    "declare_conflict": (("invited",), "conflicted"),
+    "declare_conflict": (("invited", "serving"), "conflicted"),
     "waive": (("conflicted",), "serving"),
     "replace": (("invited", "serving", "conflicted"), "replaced"),
 }

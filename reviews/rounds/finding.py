@@ -93,15 +93,20 @@ def serving_seat(review: TechnicalReview, actor: Actor, *, seat_id: int | None =
 
 
 def may_open(review: TechnicalReview, actor: Actor) -> bool:
-    """Who reads the documents: the sides that handed them in, whoever serves, and the body's people without a seat."""
+    """Who reads the documents: the sides that handed them in, whoever serves, and the body's people without a seat.
+
+    Of an authority that judges somebody else's deliverable only those who serve read it; nobody reads against whom
+    something stands.
+    """
     if panels.may_open(review, actor):
         return True
-    if panels.has_seat(review, actor):
-        return False  # not declared, or in conflict
+    if panels.has_seat(review, actor) or panels.is_shut(review, actor):
+        return False
     sides = {review.applicant_id}
     if review.commission is not None:
-        sides.add(review.commission.client_id)
-    return actor.organisation_id in sides or by_body(review, actor) or actor.has(*OVERSEERS)
+        sides |= {review.commission.client_id}
+    is_staff = review.commission is not None and by_body(review, actor)
+    return actor.organisation_id in sides or is_staff or actor.has(*OVERSEERS)
 
 
 def may_read(document: Document, actor: Actor | None) -> bool:
@@ -135,7 +140,9 @@ def visible(review: TechnicalReview, actor: Actor) -> ColumnElement[bool]:
     round has answered.
     """
     shown: list[ColumnElement[bool]] = [false()]
-    is_kept_out = panels.has_seat(review, actor) and not panels.may_open(review, actor)
+    is_kept_out = panels.is_shut(review, actor) or (
+        panels.has_seat(review, actor) and not panels.may_open(review, actor)
+    )
     if not is_kept_out:
         shown.append(Opinion.status.in_(ISSUED))
     own = [seat.id for seat in panels.of_review(review) if panels.speaks_for(seat, actor)]

@@ -5,7 +5,15 @@ review runs on the table of its own in :mod:`~reviews.technical.life`. A review 
 deliverable; then it holds that deliverable until the panel has spoken (001 §9.4).
 """
 
-from reviews.technical.beginning import begin_for_deliverable, hand_over, on_ended, on_started, state_fields
+from reviews.technical.beginning import (
+    begin_for_deliverable,
+    competence_known_by,
+    hand_over,
+    may_judge,
+    on_ended,
+    on_started,
+    state_fields,
+)
 from reviews.technical.faults import DeliverableInReview, FieldInvalid, KindMissing, NotAMember, NotWaiting
 from reviews.technical.finding import (
     can_see,
@@ -37,9 +45,11 @@ __all__ = [
     "by_body",
     "by_lead",
     "can_see",
+    "competence_known_by",
     "find",
     "hand_over",
     "holds",
+    "may_judge",
     "mine",
     "moves",
     "of_commission",

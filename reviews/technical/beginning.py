@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -13,16 +13,17 @@ from kernel import clock, numbers, timekeeping, trail, workflow
 from kernel.access import Role
 from kernel.accounts import Membership, Person
 from kernel.db import session
-from kernel.errors import Forbidden, Invalids
+from kernel.errors import Invalids, NotFound
 from kernel.trail import Actor, TrailAct
-from market.commissions import Commission
+from market.commissions import Commission, given_reason, tell_agency
 from market.deliverables import Deliverable, DeliverableStatus
 from reviews import kinds
 from reviews.kinds import ReviewKind
 from reviews.technical.faults import FieldInvalid, KindMissing, NotAMember, NotWaiting
-from reviews.technical.finding import of_commission
+from reviews.technical.finding import of_commission, of_deliverable
 from reviews.technical.life import STAFF, STEPS
 from reviews.technical.records import NUMBER, ReviewStatus, TechnicalReview
+from reviews.technical.telling import tell_applicant
 
 
 def on_started(act: TrailAct, by: Actor) -> None:
@@ -44,29 +45,52 @@ def on_started(act: TrailAct, by: Actor) -> None:
     )
 
 
+#: (service item's code, organisation's key) → whether that authority decides what the item's result is for.
+Competence = Callable[[str, int], bool]
+_competence: list[Competence] = []
+
+
+def competence_known_by(*known: Competence) -> None:
+    """The approval side stands above this module; it says here who decides on what (``app.py``)."""
+    _competence[:] = known
+
+
+def may_judge(deliverable: Deliverable, actor: Actor) -> bool:
+    """Whether the actor's authority may put a deliverable before a panel: it bought it, or decides on what it is for."""
+    key = actor.organisation_id
+    if key is None or not actor.has(Role.AUTHORITY.value, Role.APPROVER.value, Role.CENTRE.value):
+        return False
+    commission = deliverable.commission
+    return key == commission.client_id or any(known(commission.item.code, key) for known in _competence)
+
+
 def begin_for_deliverable(deliverable: Deliverable, kind: ReviewKind, basis: str, *, by: Actor) -> TechnicalReview:
     """An authority puts another agency's deliverable before a panel of its own; it is held until the panel has spoken.
 
     ``basis``: why a panel, in words (001 §9.4 "专家审查合格").
 
     Raises:
-        Forbidden: not an authority. NotWaiting: it doesn't wait for acceptance. KindMissing: the kind is out of use.
+        NotFound: the authority has nothing to do with it. NotWaiting: it doesn't wait for acceptance, or a panel has it
+        already. KindMissing: the kind is out of use. commissions.ReasonMissing: no basis.
     """
-    if not by.has(Role.AUTHORITY.value, Role.APPROVER.value, Role.CENTRE.value) or by.organisation_id is None:
-        raise Forbidden
-    if deliverable.status is not DeliverableStatus.SUBMITTED:
+    if by.organisation_id is None or not may_judge(deliverable, by):
+        raise NotFound
+    if of_deliverable(deliverable, only_open=True) is not None or deliverable.status is not DeliverableStatus.SUBMITTED:
         raise NotWaiting
     if not kind.is_active:
         raise KindMissing
-    return _begin(
+    review = _begin(
         kind,
         by=by,
         deliverable=deliverable,
         body_id=by.organisation_id,
         applicant_id=deliverable.commission.applicant_id,
         applied_on=clock.local_date(deliverable.submitted_at),
-        basis=basis,
+        basis=given_reason(basis),
     )
+    tell_applicant(review, "review.begun")
+    tell_agency(deliverable.commission, "review.begun")
+    return review
 
 
 def _begin(
@@ -95,7 +119,7 @@ def _begin(
         applicant_id=applicant_id,
         body_id=body_id,
         lead_id=by.person_id,
-        basis=basis.strip(),
+        basis=basis,
         applied_on=applied_on,
         fields={},
         begun_at=at or clock.now(),

@@ -118,18 +118,12 @@ def of_commission(commission: Commission) -> TechnicalReview | None:
     )
 
 
-def of_deliverable(deliverable: Deliverable) -> TechnicalReview | None:
-    """The panel that judges a deliverable now, or did last."""
-    return (
-        session.scalars(
-            select(TechnicalReview)
-            .where(TechnicalReview.deliverable_id == deliverable.id)
-            .order_by(TechnicalReview.id.desc())
-            .limit(1)
-        )
-        .unique()
-        .first()
-    )
+def of_deliverable(deliverable: Deliverable, *, only_open: bool = False) -> TechnicalReview | None:
+    """The panel that judges a deliverable now or, without ``only_open``, did last."""
+    statement = select(TechnicalReview).where(TechnicalReview.deliverable_id == deliverable.id)
+    if only_open:
+        statement = statement.where(TechnicalReview.status.not_in((ReviewStatus.FINISHED, ReviewStatus.ENDED)))
+    return session.scalars(statement.order_by(TechnicalReview.id.desc()).limit(1)).unique().first()
 
 
 def holds(commission: Commission) -> str | None:

@@ -121,7 +121,7 @@ def show(number: str) -> str:
         review=review,
         status=review.status.label(language()),
         status_kind=STATUS_KINDS[review.status],
-        facts=_facts(review),
+        facts=_facts(review, may_know=may_know),
         steps=[{"label": words, "url": url} for words, url in next_steps(review, actor)],
         others=_others(review, actor),
         tracker=_tracker(review),
@@ -182,6 +182,14 @@ def _others(review: TechnicalReview, actor: Actor) -> list[tuple[str, str]]:
             (choose("确定审查人员", "Assign a reviewer"), parts.url_of(review, "appointment")),
             (choose("邀请部门联合审查", "Invite a department"), parts.url_of(review, "department")),
         ]
+    if (
+        any(
+            seat.is_serving and seat.person_id is not None and panels.speaks_for(seat, actor)
+            for seat in panels.of_review(review)
+        )
+        and "declare_conflict" in moves
+    ):
+        found.append((choose("补充申报利害关系", "Declare a conflict"), parts.url_of(review, "declaration")))
     if technical.by_body(review, actor) and not review.is_over:
         found.append((choose("召集会议", "Call a meeting"), parts.url_of(review, "meeting")))
     if "hand_over" in moves:
@@ -241,7 +249,7 @@ def next_steps(review: TechnicalReview, actor: Actor) -> list[tuple[str, str]]:
     return found
 
 
-def _facts(review: TechnicalReview) -> list[tuple[str, str]]:
+def _facts(review: TechnicalReview, *, may_know: bool) -> list[tuple[str, str]]:
     commission = parts.commission_of(review)
     found = [
         (choose("审查类别", "Kind"), review.kind.label(language())),
@@ -257,10 +265,9 @@ def _facts(review: TechnicalReview) -> list[tuple[str, str]]:
     if review.deliverable is not None:
         found.append((choose("审查对象", "Judges"), f"{review.deliverable.number} · {review.basis}"))
     if review.concluded_at is not None and review.outcome is not None:
-        found += [
-            (choose("审查结束", "Concluded"), instant(review.concluded_at)),
-            (choose("审查结果", "Outcome"), review.outcome.label(language())),
-        ]
+        found.append((choose("审查结束", "Concluded"), instant(review.concluded_at)))
+        if may_know or review.is_over:  # a conclusion may still be taken back before it is published
+            found.append((choose("审查结果", "Outcome"), review.outcome.label(language())))
     return found
 
 
@@ -395,6 +402,8 @@ def begin(number: str) -> Answer:
 
     def make() -> Confirm:
         found = deliverables.find_for_panel(number)
+        if not technical.may_judge(found, actor):
+            raise NotFound
         return Confirm(
             title=choose("组织专家审查成果", "Put the deliverable before a panel"),
             button=choose("开始专家审查", "Begin the review"),
@@ -422,7 +431,7 @@ def begin(number: str) -> Answer:
                 Field("kind", "choice", ("审查类别", "Kind of review"), options=options),
                 Field("basis", "text", ("组织审查的依据", "Why a panel")),
             ],
-            is_open=technical.of_deliverable(found) is None or technical.of_deliverable(found).is_over,  # type: ignore[union-attr]
+            is_open=technical.of_deliverable(found, only_open=True) is None,
         )
 
     def perform(sheet: Sheet, version: int | None) -> str:

@@ -10,14 +10,14 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from kernel import clock, sandbox, timekeeping
+from kernel import clock, files, sandbox, timekeeping
 from kernel.access import Role
 from kernel.accounts import Person, actor_of, add_member
 from kernel.db import session, transaction
 from kernel.errors import NotFound
 from kernel.timekeeping import ClockKind, StoredClock
 from kernel.trail import Actor
-from market import commissions
+from market import commissions, deliverables
 from reviews import conclusions, meetings, panels, rounds, technical
 from reviews.experts import ConflictKind
 from reviews.kinds import Grade
@@ -341,3 +341,73 @@ def test_advice_of_a_seat_that_joined_late_goes_out_with_the_rest(reviewing: Rev
     reviewing.submit(number, reviewing.second)
     reviewing.act(number, rounds.issue, 1, by=reviewing.lead)
     assert len(rounds.issued_of(reviewing.find(number))) == 2
+
+
+# What comes too late, and what is told too early
+
+
+def test_a_conflict_remembered_later_takes_its_holder_off_at_once(reviewing: Reviewing) -> None:
+    number = reviewing.opened()
+    expert = reviewing.experts(number)[0]
+    document = latest(reviewing, number).documents[0].document
+    assert files.may_read(document, expert)
+    with transaction():
+        panels.declare(reviewing.find(number), [ConflictKind.FAMILY], "近亲属刚入职设计单位", by=expert)
+    assert not files.may_read(document, expert)
+    with pytest.raises(rounds.DeclareFirst):
+        reviewing.submit(number, expert, no_comment=True)
+    reviewing.everybody_else_has_nothing(number, expert)
+    assert latest(reviewing, number).all_in_at is None, "the round waits for the replacement"
+
+
+def test_a_department_is_no_person_and_has_no_family(reviewing: Reviewing) -> None:
+    number = reviewing.opened(joint=True)
+    seat = next(one for one in reviewing.seats(number) if one.kind is SeatKind.DEPARTMENT)
+    with transaction():
+        declared = panels.declare(
+            reviewing.find(number), [ConflictKind.OTHER], "说明", by=reviewing.actor_of_seat(seat)
+        )
+        assert declared.status is SeatStatus.SERVING
+
+
+def test_a_report_is_not_over_before_it_is_published(reviewing: Reviewing) -> None:
+    number = reviewing.opened()
+    reviewing.everybody_else_has_nothing(number)
+    yesterday = clock.today() - timedelta(days=1)
+    with pytest.raises(deliverables.ValidityPast):
+        reviewing.act(number, conclusions.propose, Outcome.PASSED, "符合", by=reviewing.lead, valid_until=yesterday)
+
+
+def test_the_outcome_is_told_when_it_can_no_longer_be_taken_back(reviewing: Reviewing, client_as: SignIn) -> None:
+    number = reviewing.opened()
+    reviewing.everybody_else_has_nothing(number)
+    reviewing.conclude(number, Outcome.PASSED)
+    applicant = client_as("applicant")
+    assert "审查合格" not in applicant.get(f"/reviews/{number}").get_data(as_text=True)
+    record = applicant.get(f"/reviews/{number}/record.json").get_json()
+    assert (record["CSSFTG"], record["SCTGSJ"]) == (None, None)
+    reviewing.publish(number)
+    assert "审查合格" in applicant.get(f"/reviews/{number}").get_data(as_text=True)
+    assert applicant.get(f"/reviews/{number}/record.json").get_json()["CSSFTG"] == 1
+
+
+def test_whom_a_conflict_took_off_reads_no_opinion_by_their_office(reviewing: Reviewing) -> None:
+    """A person of the body, replaced for a conflict, stays shut out of what quotes the files."""
+    number = reviewing.begun()
+    reviewing.draw(number)
+    with transaction():
+        panels.appoint(reviewing.find(number), person(reviewing.second), "structure", by=reviewing.lead)
+    with transaction():
+        panels.declare(reviewing.find(number), [ConflictKind.OWNERSHIP], "持有设计单位股份", by=reviewing.second)
+    key = seat_of(reviewing, number, reviewing.second).id
+    with transaction():
+        panels.replace(reviewing.find(number), session.get_one(Seat, key), "应当回避", by=reviewing.lead)
+    reviewing.declare_all(number)
+    reviewing.act(number, rounds.open_round, by=reviewing.lead)
+    expert = reviewing.experts(number)[0]
+    reviewing.write(number, expert)
+    reviewing.submit(number, expert)
+    reviewing.everybody_else_has_nothing(number, expert)
+    reviewing.act(number, rounds.issue, 1, by=reviewing.lead)
+    assert rounds.opinions_for(reviewing.find(number), reviewing.second) == []
+    assert not rounds.may_open(reviewing.find(number), reviewing.second)
