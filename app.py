@@ -56,8 +56,10 @@ from market import (
     shelf,
     signals,
 )
+from market.web import progress
 from reviews import conclusions, drawings, experts, meetings, panels, technical
 from reviews import rounds as review_rounds
+from reviews.web import reviews as review_pages
 
 _NOUNS = (awards, bidding, custody, drawing, notices, requests)
 PAGES = (kernel_web, market_web, reviews_web, approvals_web, exchange_web, integration_web)
@@ -164,7 +166,8 @@ def create_app(settings: Config | None = None) -> APIFlask:
         files.register_reader(reader)
     files.register_bar(panels.barred)
     commissions.hold_by(technical.holds)
-    technical.competence_known_by(guide.decides_on)
+    technical.competence_known_by(guide.items_decided_by)
+    progress.related_by(review_pages.of_commission_page)
     technical.seats_known_by(panels.has_seat, panels.seated)
     panels.files_known_by(review_rounds.read_by)
     experts.register_load(panels.load_of)

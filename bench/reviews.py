@@ -15,25 +15,20 @@ from sqlalchemy import select
 
 from bench.clients import Request, get
 from bench.ground import Ground, signed_in
-from integration import demo
+from integration.demo import reviewing
 from kernel import files
 from kernel.accounts import Person, actor_of
 from kernel.db import session
 from kernel.files import Document
 from kernel.trail import Actor
-from market import catalogue, commissions, services
-from market.agencies import Agency
-from market.commissions import Picked
-from market.listings import Listing
-from reviews import experts, panels, rounds, technical
+from market import services
+from reviews import panels, rounds, technical
 from reviews.kinds import Grade
 from reviews.rounds import RulingKind, Stance, Writing
 from reviews.technical import TechnicalReview
+from reviews.web.round_pages import PAGE
 
-ITEM, DRAWINGS, PAGES = "ZJ-0303", "drawings", 40
-LEAD = "agency8"
-#: Expert's account → speciality.
-PANEL = {"expert2": "architecture", "expert3": "structure", "expert5": "building_services"}
+DRAWINGS, PAGES = "drawings", 40
 CLAUSES = ("GB 55037-2022 第7.4.4条", "GB 55008-2021 第3.1.5条", "GB 55015-2021 第4.2.2条", "GB 55020-2021 第3.3.1条")
 FOUND = (
     "疏散楼梯净宽不足，扶手内侧计算后小于规定值。",
@@ -47,8 +42,8 @@ FOUND = (
 def reviewed(made: Ground, count: int, *, seed: int = 11) -> str:
     """A review in its second round with so many opinions; answers its number. In the caller's transaction."""
     rng = random.Random(seed)
-    applicant, lead = _actor("applicant"), _actor(LEAD)
-    reviewers = [_actor(login) for login in PANEL]
+    applicant, lead = _actor("applicant"), _actor(reviewing.LEAD)
+    reviewers = [_actor(login) for login in reviewing.PANEL]
     review = _begun(made, applicant, lead)
     first, second = count // 2, count - count // 2
     _write(review, 1, first, reviewers, rng)
@@ -65,35 +60,21 @@ def reviewed(made: Ground, count: int, *, seed: int = 11) -> str:
 
 def round_pages(number: str, port: int) -> list[Request]:
     """Every page of the second round's opinions, as one of its experts sees it."""
-    cookie = signed_in(port, next(iter(PANEL)))
+    cookie = signed_in(port, next(iter(reviewing.PANEL)))
     address = f"/reviews/{number}/rounds/2"
-    pages = range(1, -(-_counted(number) // 50) + 1)
+    pages = range(1, -(-_counted(number) // PAGE) + 1)
     return [get(f"{address}?page={page}", number, "</html>", headers=cookie) for page in pages]
 
 
 def _begun(made: Ground, applicant: Actor, lead: Actor) -> TechnicalReview:
     """In its first round, with an appointed panel."""
-    listing = session.scalars(
-        select(Listing)
-        .join(Agency, Agency.id == Listing.agency_id)
-        .where(Agency.organisation_id == lead.organisation_id, Listing.item_id == catalogue.by_code(ITEM).id)
-    ).one()
-    client, project = session.merge(made.city.organisations["宏远"]), session.merge(made.city.projects[0])
-    commission = commissions.draft(project, listing, client, by=applicant)
-    drawings = _drawings("first", applicant)
-    paper = demo.city.document("材料.pdf", "材料", ["材料（测量用）"], by=applicant)
-    slots = {one: drawings if one == "全套施工图和计算书" else paper for one in listing.item.required_materials}
-    commissions.hand_in(commission, [Picked(name, document=document) for name, document in slots.items()])
-    commissions.offer(commission, by=applicant)
-    commissions.take_on(commission, by=lead)
+    commission = reviewing.taken_on(
+        made.city, session.merge(made.city.projects[0]), applicant, lead, _drawings("first", applicant)
+    )
     services.start(commission, by=lead)
-    review = technical.of_commission(commission)
-    assert review is not None
-    for login, speciality in PANEL.items():
-        expert = experts.of_person(_actor(login).person_id)
-        assert expert is not None
-        panels.appoint(review, expert, speciality, by=lead)
-    for actor in (lead, *(_actor(login) for login in PANEL)):
+    review = technical.mine(lead, most=1)[0]
+    reviewing.seated(review, lead, made.city)
+    for actor in (lead, *(_actor(login) for login in reviewing.PANEL)):
         panels.declare(review, [], "", by=actor)
     rounds.open_round(review, by=lead)
     return review

@@ -390,13 +390,14 @@ def authority_of(department: str) -> Organisation | None:
     ).first()
 
 
-def decides_on(item_code: str, organisation_id: int) -> bool:
-    """Whether an authority decides a matter of the guide that asks for what a service item delivers."""
-    departments = session.scalars(
-        select(MatterKind.department)
+def items_decided_by(organisation_id: int) -> set[str]:
+    """Codes of the service items whose results an authority relies on when it decides its matters of the guide."""
+    rows = session.execute(
+        select(MatterKind.department, MatterMaterial.item_code)
         .join(MatterMaterial, MatterMaterial.kind_id == MatterKind.id)
-        .where(MatterMaterial.item_code == item_code)
+        .where(MatterMaterial.item_code.is_not(None))
         .distinct()
-    )
-    found = (authority_of(one) for one in departments)
-    return any(one is not None and one.id == organisation_id for one in found)
+    ).all()
+    authorities = {department: authority_of(department) for department in {row.department for row in rows}}
+    theirs = {name for name, one in authorities.items() if one is not None and one.id == organisation_id}
+    return {row.item_code for row in rows if row.department in theirs}

@@ -1,6 +1,16 @@
-"""The demo city 示例市: people, agencies, a shelf with prices, projects; and seeded mass data for measuring."""
+"""The demo city 示例市: people, agencies, a shelf with prices, projects, work under way; and seeded mass data for measuring."""
 
-from integration.demo import bulk, city
-from integration.demo.city import START, City, load
+from __future__ import annotations
 
-__all__ = ["START", "City", "bulk", "city", "load"]
+from integration.demo import bulk, city, reviewing
+from integration.demo.city import START, City
+
+__all__ = ["START", "City", "bulk", "city", "load", "reviewing"]
+
+
+def load() -> City | None:
+    """Load the demo, in the caller's transaction; None when it is there already."""
+    town = city.load()
+    if town is not None:
+        reviewing.load(town)
+    return town

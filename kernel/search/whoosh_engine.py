@@ -285,12 +285,18 @@ class WhooshEngine:
             return present or self.snapshot()
         try:
             looked = monotonic()
-            if self._snapshot is None or self._stamp() != self._seen:
+            if self._snapshot is None or self._is_old():
                 self._snapshot = self._load()
             self._looked = looked
             return self._snapshot
         finally:
             self._reading.release()
+
+    def _is_old(self) -> bool:
+        try:
+            return self._stamp() != self._seen
+        except (OSError, EmptyIndexError):  # the writer removed what was about to be opened
+            return True
 
     def _stamp(self) -> tuple[str, int]:
         name = self._current()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, current_app, flash, render_template, request, url_for
@@ -364,14 +364,19 @@ _bodies = Kept(500)
 def show(number: str) -> str:
     actor = signed_in_actor()
     seen = glance.at(number, by=actor)
+    related = progress.related(number, actor)
     key = glance.key(number, seen, actor, language())
-    body = _bodies.part(key, lambda: _body(number, actor)) if key is not None else _body(number, actor)
+
+    def make() -> Markup:
+        return _body(number, actor, related)
+
+    body = _bodies.part((key, related), make) if key is not None else make()
     return render_template(
         "market/commission_show.html", number=number, item=choose(seen.item, seen.item_en or seen.item), body=body
     )
 
 
-def _body(number: str, actor: Actor) -> Markup:
+def _body(number: str, actor: Actor, related: Sequence[progress.Related]) -> Markup:
     commission = commissions.find(number, by=actor)
     editions = deliverables.of_commission(commission)
     open_ones = progress.available(commission, actor)
@@ -391,7 +396,12 @@ def _body(number: str, actor: Actor) -> Markup:
         next_title=choose(*title),
         next_text=choose(*text),
         call=call,
-        actions=_elsewhere(commission, call, actor) + _buttons(commission, open_ones),
+        actions=[
+            *({"label": one.label, "url": one.url, "kind": "primary"} for one in related if one.is_action),
+            *_elsewhere(commission, call, actor),
+            *_buttons(commission, open_ones),
+        ],
+        related=related,
         side_actions=_links(commission, actor, open_ones),
         fee=arithmetic([(one["zh"], one["en"], one["amount"]) for one in commission.quote], commission.fee)
         if commission.fee is not None

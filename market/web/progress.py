@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,6 +92,29 @@ OPEN = (
     CommissionStatus.DELIVERED,
 )
 _KEY = re.compile(r"\b(materials|pause|acceptance|objection|round):([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Something about a commission that has a page of its own elsewhere; ``is_action``: this person's work is there."""
+
+    label: str
+    url: str
+    text: str
+    is_action: bool = False
+
+
+_related: list[Callable[[str, Actor], Sequence[Related]]] = []
+
+
+def related_by(*known: Callable[[str, Actor], Sequence[Related]]) -> None:
+    """Parts of the portal above this one say here what they show of a commission, by its number (``app.py``)."""
+    _related[:] = known
+
+
+def related(number: str, actor: Actor) -> tuple[Related, ...]:
+    """What else there is to see about a commission, for this person."""
+    return tuple(one for known in _related for one in known(number, actor))
 
 
 def tracker(commission: Commission) -> list[dict[str, Any]]:

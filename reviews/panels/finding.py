@@ -14,7 +14,7 @@ from market.deliverables import DeliverableFile
 from market.drawing import Draw, DrawPurpose
 from reviews.panels.faults import NoSeat
 from reviews.panels.records import Seat, SeatKind, SeatStatus
-from reviews.technical import ReviewStatus, TechnicalReview
+from reviews.technical import OVER, TechnicalReview
 from reviews.technical.life import DEPARTMENT
 
 #: More places where a review holds files, as clauses on TechnicalReview; the rounds add theirs.
@@ -138,7 +138,7 @@ def load_of(expert_ids: Sequence[int]) -> dict[int, int]:
         .where(
             Seat.expert_id.in_(expert_ids),
             Seat.status != SeatStatus.REPLACED,
-            TechnicalReview.status.not_in((ReviewStatus.FINISHED, ReviewStatus.ENDED)),
+            TechnicalReview.status.not_in(OVER),
         )
         .group_by(Seat.expert_id)
     )

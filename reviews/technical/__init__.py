@@ -7,9 +7,7 @@ deliverable; then it holds that deliverable until the panel has spoken (001 §9.
 
 from reviews.technical.beginning import (
     begin_for_deliverable,
-    competence_known_by,
     hand_over,
-    may_judge,
     on_ended,
     on_started,
     state_fields,
@@ -24,13 +22,16 @@ from reviews.technical.finding import (
     of_deliverable,
     of_subject,
     seats_known_by,
+    visible,
 )
+from reviews.technical.judging import competence_known_by, may_judge, to_judge
 from reviews.technical.life import STEPS, by_applicant, by_body, by_lead, moves
-from reviews.technical.records import NUMBER, Outcome, ReviewStatus, TechnicalReview
+from reviews.technical.records import NUMBER, OVER, Outcome, ReviewStatus, TechnicalReview
 from reviews.technical.telling import tell_applicant, tell_body
 
 __all__ = [
     "NUMBER",
+    "OVER",
     "STEPS",
     "DeliverableInReview",
     "FieldInvalid",
@@ -61,4 +62,6 @@ __all__ = [
     "state_fields",
     "tell_applicant",
     "tell_body",
+    "to_judge",
+    "visible",
 ]

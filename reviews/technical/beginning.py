@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import select
 
 from kernel import clock, numbers, timekeeping, trail, workflow
-from kernel.access import Role
 from kernel.accounts import Membership, Person
 from kernel.db import session
 from kernel.errors import Invalids, NotFound
@@ -21,6 +20,7 @@ from reviews import kinds
 from reviews.kinds import ReviewKind
 from reviews.technical.faults import FieldInvalid, KindMissing, NotAMember, NotWaiting
 from reviews.technical.finding import of_commission, of_deliverable
+from reviews.technical.judging import may_judge
 from reviews.technical.life import STAFF, STEPS
 from reviews.technical.records import NUMBER, ReviewStatus, TechnicalReview
 from reviews.technical.telling import tell_applicant
@@ -43,25 +43,6 @@ def on_started(act: TrailAct, by: Actor) -> None:
         applied_on=clock.local_date(applied),
         at=act.at,
     )
-
-
-#: (service item's code, organisation's key) → whether that authority decides what the item's result is for.
-Competence = Callable[[str, int], bool]
-_competence: list[Competence] = []
-
-
-def competence_known_by(*known: Competence) -> None:
-    """The approval side stands above this module; it says here who decides on what (``app.py``)."""
-    _competence[:] = known
-
-
-def may_judge(deliverable: Deliverable, actor: Actor) -> bool:
-    """Whether the actor's authority may put a deliverable before a panel: it bought it, or decides on what it is for."""
-    key = actor.organisation_id
-    if key is None or not actor.has(Role.AUTHORITY.value, Role.APPROVER.value, Role.CENTRE.value):
-        return False
-    commission = deliverable.commission
-    return key == commission.client_id or any(known(commission.item.code, key) for known in _competence)
 
 
 def begin_for_deliverable(deliverable: Deliverable, kind: ReviewKind, basis: str, *, by: Actor) -> TechnicalReview:

@@ -13,7 +13,7 @@ from kernel.trail import Actor
 from market.commissions import Commission, Payer
 from market.deliverables import Deliverable
 from reviews.technical.life import by_authority
-from reviews.technical.records import ReviewStatus, TechnicalReview
+from reviews.technical.records import OVER, ReviewStatus, TechnicalReview
 
 #: Told by the panels, who know the seats: (review, actor) → whether the actor has a seat; actor → ids of such reviews.
 _has_seat: list[Callable[[TechnicalReview, Actor], bool]] = []
@@ -70,7 +70,7 @@ def mine(actor: Actor, *, most: int = 200) -> list[TechnicalReview]:
     rows = session.scalars(
         select(TechnicalReview)
         .where(visible(actor))
-        .order_by(TechnicalReview.status.in_((ReviewStatus.FINISHED, ReviewStatus.ENDED)), TechnicalReview.id.desc())
+        .order_by(TechnicalReview.status.in_(OVER), TechnicalReview.id.desc())
         .limit(most)
     ).unique()
     return list(rows)
@@ -122,7 +122,7 @@ def of_deliverable(deliverable: Deliverable, *, only_open: bool = False) -> Tech
     """The panel that judges a deliverable now or, without ``only_open``, did last."""
     statement = select(TechnicalReview).where(TechnicalReview.deliverable_id == deliverable.id)
     if only_open:
-        statement = statement.where(TechnicalReview.status.not_in((ReviewStatus.FINISHED, ReviewStatus.ENDED)))
+        statement = statement.where(TechnicalReview.status.not_in(OVER))
     return session.scalars(statement.order_by(TechnicalReview.id.desc()).limit(1)).unique().first()
 
 
@@ -133,7 +133,7 @@ def holds(commission: Commission) -> str | None:
         .outerjoin(Deliverable, Deliverable.id == TechnicalReview.deliverable_id)
         .where(
             or_(TechnicalReview.commission_id == commission.id, Deliverable.commission_id == commission.id),
-            TechnicalReview.status.not_in((ReviewStatus.FINISHED, ReviewStatus.ENDED)),
+            TechnicalReview.status.not_in(OVER),
         )
         .limit(1)
     )

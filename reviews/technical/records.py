@@ -29,6 +29,10 @@ class ReviewStatus(Worded):
     ENDED = "ended", "已终止", "Ended with its service"
 
 
+#: Nothing more happens in these.
+OVER = (ReviewStatus.FINISHED, ReviewStatus.ENDED)
+
+
 class Outcome(Worded):
     """How a review ends; asking for changes is the third outcome of a round and ends nothing."""
 
@@ -114,4 +118,4 @@ class TechnicalReview(Keyed):
 
     @property
     def is_over(self) -> bool:
-        return self.status in {ReviewStatus.FINISHED, ReviewStatus.ENDED}
+        return self.status in OVER

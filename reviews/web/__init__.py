@@ -14,16 +14,18 @@ from reviews.web import (
     expert_commands,
     expert_upkeep,
     experts,
+    forming,
     gathering,
     kind_upkeep,
     kinds,
     reading,
     reviews,
+    round_acts,
     round_pages,
 )
 
 MODULES = (
-    kinds, kind_upkeep, experts, expert_upkeep, drawings, reviews, round_pages, reading, gathering, concluding,
+    kinds, kind_upkeep, experts, expert_upkeep, drawings, reviews, forming, round_pages, round_acts, reading, gathering, concluding,
 )  # fmt: skip
 
 blueprints: list[Blueprint] = [module.blueprint for module in MODULES]

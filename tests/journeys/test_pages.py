@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from integration import demo
 from tests.journeys import crawler
 from tests.journeys.clerk import SOIL, SUNLIGHT, Clerk
 from tests.journeys.person import NARROW, NORMAL, PLAIN, Mode, Person
@@ -24,6 +25,9 @@ ROLES = {
     "supervisor": "supervisor",
     "operator": "operator",
     "auditor": "auditor",
+    "authority": "authority",
+    "expert": "expert2",
+    "review body": demo.reviewing.LEAD,
 }
 #: Language and type size for each role, so that every pair of role × language, role × size and language × size
 #: is seen on every push; all of them together nightly.
@@ -36,6 +40,9 @@ PAIRS = {
     "supervisor": "lang=en&font=care",
     "operator": "lang=en&font=normal",
     "auditor": "lang=zh&font=care",
+    "authority": "lang=en&font=normal",
+    "expert": "lang=en&font=care",
+    "review body": "lang=en&font=care",
 }
 
 

@@ -373,6 +373,20 @@ def test_the_index_is_private_and_a_foreign_one_is_refused(
         make([]).query()
 
 
+def test_a_look_at_an_index_that_is_being_replaced_loads_it_anew(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whoosh_engine, "LOOK_EVERY", 0)
+    engine = make(SHELF)
+    assert engine.query().total == len(SHELF)
+
+    def gone() -> tuple[str, int]:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(engine, "_stamp", gone)
+    assert engine.query().total == len(SHELF)
+
+
 def test_threads_ask_while_the_index_changes(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whoosh_engine, "LOOK_EVERY", 0)
     engine = make([listing(f"B{n}", name) for n, name in enumerate(agency_names(50))])

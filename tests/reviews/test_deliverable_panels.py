@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from kernel import dossier, files, notifications, trail
 from kernel.access import Role
@@ -20,6 +22,8 @@ from reviews.kinds import Grade
 from reviews.rounds import Writing
 from reviews.technical import Outcome, TechnicalReview
 from tests.market.conftest import Chain
+
+SignIn = Callable[[str], FlaskClient]
 
 SEATS = ("soil_water", "soil_water", "hydraulic")
 
@@ -103,6 +107,24 @@ def test_a_panel_needs_its_basis_and_both_sides_hear_of_it(panel: Panel) -> None
     for login in ("applicant", "agency"):
         told, _ = notifications.inbox(panel.world.people[login].id)
         assert any(notice.act == "review.begun" for notice in told), login
+
+
+def test_who_may_call_a_panel_is_shown_the_way_and_the_applicant_sees_who_judges(
+    panel: Panel, client_as: SignIn
+) -> None:
+    way = f"/deliverables/{panel.deliverable.number}/review"
+    approver, applicant = client_as("approver"), client_as("applicant")
+    assert way in approver.get("/reviews").get_data(as_text=True)
+    assert way not in client_as("approver2").get("/reviews").get_data(as_text=True)
+    page = f"/commissions/{panel.commission}"
+    before = applicant.get(page).get_data(as_text=True)
+    assert f"{page}/accept" in before
+    assert "/reviews/" not in before
+    number = panel.begin()
+    after = applicant.get(page).get_data(as_text=True)
+    assert f"/reviews/{number}" in after
+    assert f"{page}/accept" not in after
+    assert way not in approver.get("/reviews").get_data(as_text=True)
 
 
 def test_while_the_panel_sits_the_two_sides_neither_accept_nor_return(panel: Panel) -> None:
