@@ -69,11 +69,11 @@ def round_pages(number: str, port: int) -> list[Request]:
 def _begun(made: Ground, applicant: Actor, lead: Actor) -> TechnicalReview:
     """In its first round, with an appointed panel."""
     commission = reviewing.taken_on(
-        made.city, session.merge(made.city.projects[0]), applicant, lead, _drawings("first", applicant)
+        session.merge(made.city.projects[0]), applicant, lead, _drawings("first", applicant)
     )
     services.start(commission, by=lead)
     review = technical.mine(lead, most=1)[0]
-    reviewing.seated(review, lead, made.city)
+    reviewing.seated(review, lead, _actor)
     for actor in (lead, *(_actor(login) for login in reviewing.PANEL)):
         panels.declare(review, [], "", by=actor)
     rounds.open_round(review, by=lead)

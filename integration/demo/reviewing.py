@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 
@@ -13,6 +13,7 @@ from kernel.files import Document
 from kernel.projects import Project, ProjectClass
 from kernel.trail import Actor
 from market import catalogue, commissions, services
+from market.agencies import Agency
 from market.commissions import Commission, Picked
 from market.listings import Listing
 from reviews import experts, panels, rounds, technical
@@ -53,10 +54,10 @@ def load(city: City) -> None:
         building_area=38_500,
     )
     drawings = document("施工图.pdf", "云麓文化艺术中心施工图", list(PAGES), by=applicant)
-    commission = taken_on(city, project, applicant, lead, drawings)
+    commission = taken_on(project, applicant, lead, drawings)
     services.start(commission, by=lead)
     review = technical.mine(lead, most=1)[0]
-    seated(review, lead, city)
+    seated(review, lead, city.actor)
     panels.invite_department(review, city.organisations["住建"], "消防", by=lead)
     for actor in (lead, *(city.actor(login) for login in PANEL)):
         panels.declare(review, [], "", by=actor)
@@ -64,12 +65,12 @@ def load(city: City) -> None:
     _write(review, city)
 
 
-def taken_on(city: City, project: Project, applicant: Actor, lead: Actor, drawings: Document) -> Commission:
+def taken_on(project: Project, applicant: Actor, lead: Actor, drawings: Document) -> Commission:
     """A commission for the review of a demo project's drawings, taken on by the review body."""
     listing = session.scalars(
-        select(Listing).where(
-            Listing.agency_id == city.agencies["磐石"].id, Listing.item_id == catalogue.by_code(ITEM).id
-        )
+        select(Listing)
+        .join(Agency, Agency.id == Listing.agency_id)
+        .where(Agency.organisation_id == lead.organisation_id, Listing.item_id == catalogue.by_code(ITEM).id)
     ).one()
     commission = commissions.draft(project, listing, project.organisation, by=applicant)
     paper = document("材料.pdf", "送审材料", ["随施工图一并送审。"], by=applicant)
@@ -80,10 +81,10 @@ def taken_on(city: City, project: Project, applicant: Actor, lead: Actor, drawin
     return commission
 
 
-def seated(review: TechnicalReview, lead: Actor, city: City) -> None:
-    """The demo panel, appointed."""
+def seated(review: TechnicalReview, lead: Actor, actor: Callable[[str], Actor]) -> None:
+    """The demo panel, appointed; ``actor``: by account."""
     for login, speciality in PANEL.items():
-        expert = experts.of_person(city.actor(login).person_id)
+        expert = experts.of_person(actor(login).person_id)
         if expert is not None:
             panels.appoint(review, expert, speciality, by=lead)
 

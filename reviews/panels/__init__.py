@@ -28,6 +28,7 @@ from reviews.panels.finding import (
     seat_of,
     seated,
     speaks_for,
+    standing,
 )
 from reviews.panels.records import Seat, SeatKind, SeatStatus
 from reviews.panels.seating import (
@@ -76,6 +77,7 @@ __all__ = [
     "seated",
     "shortfall",
     "speaks_for",
+    "standing",
     "undeclared",
     "unsettled",
     "waive",

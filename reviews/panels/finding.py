@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
@@ -54,9 +55,44 @@ def seat_of(review: TechnicalReview, actor: Actor, *, seat_id: int | None = None
     raise NoSeat
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What somebody's seats on a review come to.
+
+    Attributes:
+        seats: all that were ever theirs. ``is_seated``: they sit there now, declared or not.
+        may_open: one of the seats serves: declared, and nothing stands against it.
+        is_shut: something stands against them: not declared, in conflict, or replaced for one.
+    """
+
+    seats: Sequence[Seat]
+    is_seated: bool
+    may_open: bool
+    is_shut: bool
+
+
+def standing(review: TechnicalReview, actor: Actor) -> Standing:
+    """All of it from one look at the panel."""
+    own = [seat for seat in of_review(review) if speaks_for(seat, actor)]
+    sitting = [seat for seat in own if seat.status is not SeatStatus.REPLACED]
+    return Standing(
+        seats=own,
+        is_seated=bool(sitting),
+        may_open=any(seat.is_serving for seat in sitting),
+        is_shut=any(
+            seat.person_id is not None
+            and (
+                seat.status in {SeatStatus.INVITED, SeatStatus.CONFLICTED}
+                or (seat.status is SeatStatus.REPLACED and bool(seat.conflicts))
+            )
+            for seat in own
+        ),
+    )
+
+
 def has_seat(review: TechnicalReview, actor: Actor) -> bool:
     """Whether the actor sits on a review now, declared or not; may know of it, not yet read."""
-    return any(seat.status is not SeatStatus.REPLACED and speaks_for(seat, actor) for seat in of_review(review))
+    return standing(review, actor).is_seated
 
 
 def seated(actor: Actor) -> ColumnElement[bool]:
@@ -68,21 +104,13 @@ def seated(actor: Actor) -> ColumnElement[bool]:
 
 
 def may_open(review: TechnicalReview, actor: Actor) -> bool:
-    """Whether the seat lets its holder open the files: declared, and nothing stands against it."""
-    return any(seat.is_serving and speaks_for(seat, actor) for seat in of_review(review))
+    """Whether a seat lets its holder open the files."""
+    return standing(review, actor).may_open
 
 
 def is_shut(review: TechnicalReview, actor: Actor) -> bool:
-    """Whether something stands against the actor on this review: not declared, in conflict, or replaced for one."""
-    return any(
-        seat.person_id is not None
-        and seat.person_id == actor.person_id
-        and (
-            seat.status in {SeatStatus.INVITED, SeatStatus.CONFLICTED}
-            or (seat.status is SeatStatus.REPLACED and bool(seat.conflicts))
-        )
-        for seat in of_review(review)
-    )
+    """Whether something stands against the actor on this review."""
+    return standing(review, actor).is_shut
 
 
 def barred(document: Document, actor: Actor | None) -> bool:

@@ -98,9 +98,10 @@ def may_open(review: TechnicalReview, actor: Actor) -> bool:
     Of an authority that judges somebody else's deliverable only those who serve read it; nobody reads against whom
     something stands.
     """
-    if panels.may_open(review, actor):
+    standing = panels.standing(review, actor)
+    if standing.may_open:
         return True
-    if panels.has_seat(review, actor) or panels.is_shut(review, actor):
+    if standing.is_seated or standing.is_shut:
         return False
     sides = {review.applicant_id}
     if review.commission is not None:
@@ -140,15 +141,14 @@ def visible(review: TechnicalReview, actor: Actor) -> ColumnElement[bool]:
     round has answered.
     """
     shown: list[ColumnElement[bool]] = [false()]
-    is_kept_out = panels.is_shut(review, actor) or (
-        panels.has_seat(review, actor) and not panels.may_open(review, actor)
-    )
+    standing = panels.standing(review, actor)
+    is_kept_out = standing.is_shut or (standing.is_seated and not standing.may_open)
     if not is_kept_out:
         shown.append(Opinion.status.in_(ISSUED))
-    own = [seat.id for seat in panels.of_review(review) if panels.speaks_for(seat, actor)]
+    own = [seat.id for seat in standing.seats]
     if own:
         shown.append(Opinion.seat_id.in_(own))
-    if not is_kept_out and (panels.may_open(review, actor) or by_body(review, actor) or actor.has(*OVERSEERS)):
+    if not is_kept_out and (standing.may_open or by_body(review, actor) or actor.has(*OVERSEERS)):
         all_in = select(Round.id).where(Round.review_id == review.id, Round.all_in_at.is_not(None))
         said = Opinion.status.in_((OpinionStatus.SUBMITTED, OpinionStatus.MERGED))
         shown.append(and_(said, Opinion.round_id.in_(all_in)))

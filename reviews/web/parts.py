@@ -106,7 +106,11 @@ def act(
 
 
 def crumbs(review: TechnicalReview) -> list[tuple[str, str]]:
-    return [(choose("技术审查", "Technical reviews"), "/reviews"), (review.number, url_of(review))]
+    return crumbs_of(review.number)
+
+
+def crumbs_of(number: str) -> list[tuple[str, str]]:
+    return [(choose("技术审查", "Technical reviews"), "/reviews"), (number, f"/reviews/{number}")]
 
 
 def clocks_of(review: TechnicalReview) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, Response, flash, render_template
+from flask import Blueprint, Response, current_app, flash, render_template
+from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.orm import lazyload
 
@@ -17,6 +18,7 @@ from kernel.previews import PreviewStatus
 from kernel.timekeeping import ClockKind
 from kernel.trail import Actor
 from kernel.web import choose, day, form_errors, instant, language, page_number, signed_in_actor, url_with
+from kernel.web.kept import Kept
 from market.web import confirm
 from market.web.confirm import Answer
 from market.web.forms import receive
@@ -24,7 +26,7 @@ from reviews import panels, rounds, technical
 from reviews.panels import Seat, SeatKind, SeatStatus
 from reviews.rounds import Feedback, Opinion, OpinionStatus, Round, RoundDocument, Stance
 from reviews.technical import ReviewStatus, TechnicalReview
-from reviews.web import parts
+from reviews.web import glance, parts
 
 blueprint = Blueprint("review_rounds", __name__)
 ACCESS: Mapping[str, Cell] = {
@@ -33,6 +35,7 @@ ACCESS: Mapping[str, Cell] = {
 }
 LINKS: Mapping[str, Callable[[str], str]] = {}
 PAGE = 25
+_bodies = Kept(500)
 
 
 # The page
@@ -42,17 +45,28 @@ PAGE = 25
 def show(number: str, round_number: int) -> str:
     """One round as this person may see it."""
     actor = signed_in_actor()
-    return _page(number, round_number, actor)
+    key = glance.key(number, round_number, actor)
+
+    def make() -> Markup:
+        return _body(number, round_number, actor)
+
+    return _page(number, round_number, _bodies.part(key, make) if key is not None else make())
 
 
-def _page(
+def _page(number: str, round_number: int, body: Markup) -> str:
+    return render_template(
+        "reviews/round_show.html", number=number, round_number=round_number, crumbs=parts.crumbs_of(number), body=body
+    )
+
+
+def _body(
     number: str,
     round_number: int,
     actor: Actor,
     typed: Mapping[str, str] | None = None,
     error: PortalError | None = None,
     kept: Mapping[str, Sequence[files.Document]] | None = None,
-) -> str:
+) -> Markup:
     review = technical.find(number, by=actor)
     every = rounds.rounds_of(review)  # asked for once: the page has much to load
     round_ = next((one for one in every if one.number == round_number), None)
@@ -75,11 +89,10 @@ def _page(
         status = (choose("进行中", "Under way"), "info")
     elif is_current and review.status is ReviewStatus.WITH_APPLICANT:
         status = (review.status.label(language()), "warn")
-    return render_template(
-        "reviews/round_show.html",
+    html = current_app.jinja_env.get_template("reviews/round_content.html").render(
+        language=language(),
         review=review,
         round=round_,
-        crumbs=parts.crumbs(review),
         status=status[0],
         status_kind=status[1],
         latest=parts.round_url(review, latest) if not is_current else None,
@@ -120,6 +133,7 @@ def _page(
         form_errors=form_errors(error) if error else None,
         base=parts.round_url(review, round_),
     )
+    return Markup(html)  # noqa: S704  the template escapes by itself
 
 
 def _ends(review: TechnicalReview, round_: Round) -> list[dict[str, str]]:
@@ -388,4 +402,5 @@ def answer(number: str, round_number: int) -> Answer:
     refused = confirm.attempt(perform)
     if isinstance(refused, Response):
         return refused
-    return _page(number, round_number, actor, sheet.typed, refused, sheet.keep(actor)), refused.status
+    body = _body(number, round_number, actor, sheet.typed, refused, sheet.keep(actor))
+    return _page(number, round_number, body), refused.status

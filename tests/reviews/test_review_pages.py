@@ -418,6 +418,27 @@ def test_a_draft_is_changed_and_deleted_by_its_author_alone(reviewing: Reviewing
     assert key not in expert.get("rounds/1")
 
 
+def test_a_rounds_page_is_fresh_at_every_look(reviewing: Reviewing, desk: Callable[..., Desk]) -> None:
+    """Its body is kept between looks; drafts, which leave no act, and pages that get ready must show all the same."""
+    number = reviewing.opened()
+    author, other, *_ = reviewing.experts(number)
+    page, colleague = desk(author, number), desk(other, number)
+    assert "楼梯净宽不足" not in page.get("rounds/1")
+    assert "正在生成预览" in page.get("rounds/1")
+    key = reviewing.write(number, author)
+    assert "楼梯净宽不足" in page.get("rounds/1")
+    assert "楼梯净宽不足" not in colleague.get("rounds/1")
+    page.send(
+        f"rounds/1/opinions/{key}", grade="must", clause="GB 55037-2022", required="1.1 米", found="只有一米", page="1"
+    )
+    assert "只有一米" in page.get("rounds/1")
+    reviewing.rendered()
+    assert "正在生成预览" not in page.get("rounds/1")
+    reviewing.submit(number, author)
+    assert "已反馈" in colleague.get("rounds/1")
+    assert "意见收齐并汇总后显示在这里" in colleague.get("rounds/1")
+
+
 def test_a_page_that_is_not_made_yet_says_so_and_leaves_the_original(
     reviewing: Reviewing, desk: Callable[..., Desk]
 ) -> None:
