@@ -386,6 +386,7 @@ def _body(number: str, actor: Actor, related: Sequence[progress.Related]) -> Mar
     if call is not None and not calls.can_see(call, actor):
         call = None
     title, text = progress.next_step(commission, actor, open_ones)
+    there = [one for one in related if one.action]
     html = current_app.jinja_env.get_template("market/commission_content.html").render(
         language=language(),
         commission=commission,
@@ -393,11 +394,11 @@ def _body(number: str, actor: Actor, related: Sequence[progress.Related]) -> Mar
         clocks=progress.boxes(commission),
         steps=progress.tracker(commission),
         status_kind=progress.STATUS_KINDS[commission.status],
-        next_title=choose(*title),
-        next_text=choose(*text),
+        next_title=there[0].title if there else choose(*title),
+        next_text=there[0].explain if there else choose(*text),
         call=call,
         actions=[
-            *({"label": one.label, "url": one.url, "kind": "primary"} for one in related if one.is_action),
+            *({"label": one.action, "url": one.url, "kind": "primary"} for one in there),
             *_elsewhere(commission, call, actor),
             *_buttons(commission, open_ones),
         ],

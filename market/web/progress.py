@@ -96,12 +96,17 @@ _KEY = re.compile(r"\b(materials|pause|acceptance|objection|round):([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """Something about a commission that has a page of its own elsewhere; ``is_action``: this person's work is there."""
+    """Something about a commission that has a page of its own elsewhere.
+
+    ``action``, ``title``, ``explain``: this person's work is there now; words of the button, and of what to do.
+    """
 
     label: str
     url: str
     text: str
-    is_action: bool = False
+    action: str = ""
+    title: str = ""
+    explain: str = ""
 
 
 _related: list[Callable[[str, Actor], Sequence[Related]]] = []

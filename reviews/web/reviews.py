@@ -16,10 +16,11 @@ from kernel.errors import NotFound
 from kernel.files import Document
 from kernel.trail import Actor
 from kernel.web import choose, instant, language, page_number, signed_in_actor, url_with
-from market import deliverables
+from market import commissions, deliverables
 from market.commissions import Commission
 from market.deliverables import Deliverable
 from market.web import confirm, progress
+from market.web.commissions import READERS as COMMISSION_READERS
 from market.web.confirm import Answer, Confirm
 from market.web.forms import Field, Sheet
 from reviews import conclusions, kinds, meetings, panels, rounds, technical
@@ -50,7 +51,6 @@ STATUS_KINDS = {
     ReviewStatus.FINISHED: "good",
     ReviewStatus.ENDED: "neutral",
 }
-
 
 # The list
 
@@ -102,7 +102,13 @@ def _line(review: TechnicalReview, actor: Actor, clocks: list[Any]) -> dict[str,
 def of_commission_page(number: str, actor: Actor) -> list[progress.Related]:
     """What a commission's page says of its reviews, and of a panel that may be called (``app.py``)."""
     rows = session.execute(
-        select(TechnicalReview.number, TechnicalReview.status, ReviewKind, TechnicalReview.body_id)
+        select(
+            TechnicalReview.number,
+            TechnicalReview.status,
+            ReviewKind,
+            TechnicalReview.body_id,
+            TechnicalReview.commission_id,
+        )
         .join(ReviewKind, ReviewKind.id == TechnicalReview.kind_id)
         .outerjoin(Deliverable, Deliverable.id == TechnicalReview.deliverable_id)
         .join(Commission, Commission.id.in_((TechnicalReview.commission_id, Deliverable.commission_id)))
@@ -114,7 +120,11 @@ def of_commission_page(number: str, actor: Actor) -> list[progress.Related]:
             label=row.ReviewKind.label(language()),
             url=url_for("reviews.show", number=row.number),
             text=f"{row.number} · {row.status.label(language())}",
-            is_action=row.body_id == actor.organisation_id and row.status not in technical.OVER,
+            **(
+                _work(is_panel=row.commission_id is None)
+                if row.body_id == actor.organisation_id and row.status not in technical.OVER
+                else {}
+            ),
         )
         for row in rows
     ]
@@ -128,6 +138,23 @@ def of_commission_page(number: str, actor: Actor) -> list[progress.Related]:
         )
         for one in technical.to_judge(actor, commission_number=number)
     ]
+
+
+def _work(*, is_panel: bool) -> dict[str, str]:
+    """What the review body is told on the commission's page."""
+    ends = (
+        ("审查结论签发后，成果自动认可或者退回。", "publishing the conclusion accepts or returns the deliverable.")
+        if is_panel
+        else ("审查报告签发后，成果自动提交，服务结束。", "publishing the report delivers it and ends the service.")
+    )
+    return {
+        "action": choose("办理技术审查", "Go to the review"),
+        "title": choose("请办理技术审查", "The technical review is yours to run"),
+        "explain": choose(
+            f"组建审查组、汇总意见、作出结论都在审查页面办理；{ends[0]}",
+            f"Panel, opinions and conclusion are on its own page; {ends[1]}",
+        ),
+    }
 
 
 # One review
@@ -163,7 +190,16 @@ def show(number: str) -> str:
         entries=[_entry(one, may_know, apart) for one in list(reversed(trail.of(review.subject)))[:60]],
         report=_report(review, actor),
         may_open=rounds.may_open(review, actor),
+        commission=_commission_page(review, actor),
     )
+
+
+def _commission_page(review: TechnicalReview, actor: Actor) -> tuple[str, str] | None:
+    """Number and address of the commission's page, for those to whom it is open."""
+    commission = parts.commission_of(review)
+    if not COMMISSION_READERS.allows(actor) or not commissions.can_see(commission, actor):
+        return None
+    return commission.number, url_for("commissions.show", number=commission.number)
 
 
 def _waits(review: TechnicalReview) -> str:

@@ -418,6 +418,21 @@ def test_a_draft_is_changed_and_deleted_by_its_author_alone(reviewing: Reviewing
     assert key not in expert.get("rounds/1")
 
 
+def test_commission_and_review_lead_to_each_other(reviewing: Reviewing, desk: Callable[..., Desk]) -> None:
+    number = reviewing.opened()
+    expert = desk(reviewing.experts(number)[0], number)
+    commission = reviewing.find(number).commission
+    assert commission is not None
+    page = f"/commissions/{commission.number}"
+    lead, applicant = desk(reviewing.lead, number), desk(reviewing.applicant, number)
+    assert "请办理技术审查" in lead.get(page)
+    assert "请办理技术审查" not in applicant.get(page)
+    for one in (lead, applicant):
+        assert f'href="/reviews/{number}"' in one.get(page)
+        assert f'href="{page}"' in one.get()
+    assert page not in expert.get(), "an expert has nothing to do with the purchase"
+
+
 def test_a_rounds_page_is_fresh_at_every_look(reviewing: Reviewing, desk: Callable[..., Desk]) -> None:
     """Its body is kept between looks; drafts, which leave no act, and pages that get ready must show all the same."""
     number = reviewing.opened()
