@@ -51,6 +51,12 @@ class FileEncrypted(Invalid):
     en = "“{name}” is encrypted or has a password; remove that and upload it again"
 
 
+class FileTooLong(Invalid):
+    code = "file_too_long"
+    zh = "文件“{name}”超过 {pages} 页，请按专业或者分册拆开后上传"
+    en = "“{name}” has more than {pages} pages; split it by discipline or volume and upload the parts"
+
+
 class FileUnsafe(Invalid):
     code = "file_unsafe"
     zh = "文件“{name}”{reason_zh}，为保障安全不予接收"

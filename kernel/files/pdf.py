@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kernel.files.incidents import Danger, FileDamaged, FileEncrypted, unsafe
+from kernel.files.incidents import Danger, FileDamaged, FileEncrypted, FileTooLong, unsafe
 
 _READER = Path(__file__).with_name("pdf_reader.py")
 #: Seconds of wall time for a start and for each file; the reader bounds its processor time itself.
@@ -30,7 +30,7 @@ def read_pdfs(files: Sequence[tuple[Path, str]]) -> list[Pdf]:
     """Judge several files (path, name for messages) with one start of the reader.
 
     Raises:
-        FileDamaged, FileEncrypted, FileUnsafe: the first file that isn't sound. A reader that ran out of
+        FileDamaged, FileEncrypted, FileTooLong, FileUnsafe: the first file that isn't sound. A reader that ran out of
             memory or time, or died, counts as unsafe: never as clean.
     """
     if not files:
@@ -60,6 +60,8 @@ def read_pdfs(files: Sequence[tuple[Path, str]]) -> list[Pdf]:
             raise FileDamaged(name=name)
         if verdict == "encrypted":
             raise FileEncrypted(name=name)
+        if verdict == "too_long":
+            raise FileTooLong(name=name, pages=answer["most_pages"])
         if verdict != "ok":
             raise unsafe(name, Danger[verdict.upper()])
         answers.append(Pdf(answer["pages"], answer["facts"]))

@@ -1,7 +1,7 @@
 """Reads untrusted PDF files in a process of its own: ``python -I pdf_reader.py``; knows nothing of the portal.
 
-Input: one path per line. Output: one JSON object per line, in order, with ``verdict`` (ok, damaged, encrypted or
-the word of a danger), ``pages`` and ``facts``. The process limits its own memory and processor time before it
+Input: one path per line. Output: one JSON object per line, in order, with ``verdict`` (ok, damaged, encrypted,
+too_long or the word of a danger), ``pages`` and ``facts``. The process limits its own memory and processor time before it
 opens the first file, so that a hostile file can end this process and nothing else.
 """
 
@@ -69,7 +69,7 @@ def judge(path: str) -> dict[str, Any]:
         with pikepdf.Pdf.open(path, attempt_recovery=False, inherit_page_attributes=False) as pdf:
             return _read(pdf)
     except Found as found:
-        return {"verdict": str(found)}
+        return {"verdict": str(found), "most_pages": PAGES}
     except pikepdf.PasswordError:
         return {"verdict": "encrypted"}
     except (MemoryError, RecursionError):
@@ -83,8 +83,10 @@ def _read(pdf: pikepdf.Pdf) -> dict[str, Any]:
         return {"verdict": "encrypted"}
     # Before anything walks the page tree, which may claim millions of pages.
     pages = pdf.Root.Pages.get("/Count", 0)
-    if not isinstance(pages, int) or pages > PAGES:
+    if not isinstance(pages, int) or pages > OBJECTS:
         raise Found("bomb")
+    if pages > PAGES:
+        raise Found("too_long")
     if len(pdf.objects) > OBJECTS:
         raise Found("bomb")
     signatures = 0
@@ -105,7 +107,7 @@ def _read(pdf: pikepdf.Pdf) -> dict[str, Any]:
     if count == 0:
         return {"verdict": "damaged"}
     if count > PAGES:
-        raise Found("bomb")
+        raise Found("too_long")
     return {"verdict": "ok", "pages": count, "facts": {"signatures": signatures, **_information(pdf)}}
 
 

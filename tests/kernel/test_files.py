@@ -97,7 +97,7 @@ def test_every_accepted_type_has_an_honest_sample() -> None:
         ("pdf with an attachment", files.FileUnsafe, files.Danger.EMBEDDED),
         ("pdf whose content lies elsewhere", files.FileUnsafe, files.Danger.REMOTE),
         ("pdf content bomb", files.FileUnsafe, files.Danger.BOMB),
-        ("pdf of 5,100 pages", files.FileUnsafe, files.Danger.BOMB),
+        ("pdf of 5,100 pages", files.FileTooLong, None),
         ("pdf pixel flood", files.FileUnsafe, files.Danger.PIXELS),
         ("pdf that is also a zip", files.FileUnsafe, files.Danger.DISGUISED),
         ("pdf with a password", files.FileEncrypted, None),

@@ -53,12 +53,12 @@ samples = _load("preview_samples")
 hostile = _load("hostile")
 
 REFUSED: dict[
-    str, tuple[str, Callable[[], bytes], type[files.FileDamaged | files.FileEncrypted | files.FileUnsafe]]
+    str, tuple[str, Callable[[], bytes], type[files.FileDamaged | files.FileEncrypted | files.FileTooLong]]
 ] = {
     "encrypted": ("图纸.pdf", samples.encrypted, files.FileEncrypted),
     "damaged": ("图纸.pdf", samples.damaged, files.FileDamaged),
     "cut off": ("图纸.pdf", lambda: samples.numbered(3)[:900], files.FileDamaged),
-    "ten thousand pages": ("图纸.pdf", lambda: samples.many(10_000), files.FileUnsafe),
+    "ten thousand pages": ("图纸.pdf", lambda: samples.many(10_000), files.FileTooLong),
     "DWG with a password": ("总平面图.dwg", lambda: hostile.dwg(flags=1), files.FileEncrypted),
     "OFD that is no OFD": ("图纸.ofd", lambda: hostile.ofd()[:-30], files.FileDamaged),
 }
