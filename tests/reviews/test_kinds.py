@@ -94,6 +94,9 @@ class TestShipped:
     def test_the_six_statutory_kinds_are_there_in_the_order_of_the_law(self) -> None:
         assert [one.code for one in kinds.all_kinds()][:6] == STATUTORY
 
+    def test_each_of_the_four_joint_reviews_has_its_kind(self) -> None:
+        assert {one.joint_kind for one in kinds.all_kinds()} >= set(kinds.JointKind)
+
     def test_loading_again_adds_nothing(self) -> None:
         before = session.scalar(select(func.count()).select_from(Criterion))
         with transaction():
@@ -103,6 +106,9 @@ class TestShipped:
     def test_each_serves_review_items_and_asks_for_what_the_catalogue_asks_for(self) -> None:
         for one in kinds.shipped():
             items = [catalogue.by_code(code) for code in one["item_codes"]]
+            if one["joint_kind"] == "completion":
+                assert items == [], "judges deliverables; nobody buys it as a service"
+                continue
             assert all(item.technical_review for item in items), one["code"]
             named = {material["zh"] for material in one["materials"]}
             wanted = set(items[0].required_materials)
