@@ -23,7 +23,7 @@ run: ## 启动门户 http://127.0.0.1:8000（PORT= 可改端口） | Start the p
 
 test: ## 运行全部测试（含浏览器流程） | Run all tests, browser journeys included
 	@sh tools/setup.sh development
-	@exec $(BIN)/pytest -n 2 --dist loadfile
+	@exec $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-nightly: ## 运行耗时较长的测试 | Run the long tests
 	@sh tools/setup.sh development

@@ -105,7 +105,8 @@ def of_commission_page(number: str, actor: Actor) -> list[progress.Related]:
         select(
             TechnicalReview.number,
             TechnicalReview.status,
-            ReviewKind,
+            ReviewKind.zh,
+            ReviewKind.en,
             TechnicalReview.body_id,
             TechnicalReview.commission_id,
         )
@@ -117,7 +118,7 @@ def of_commission_page(number: str, actor: Actor) -> list[progress.Related]:
     )
     found = [
         progress.Related(
-            label=row.ReviewKind.label(language()),
+            label=choose(row.zh, row.en),
             url=url_for("reviews.show", number=row.number),
             text=f"{row.number} · {row.status.label(language())}",
             **(
