@@ -12,7 +12,8 @@ import pytest
 from apiflask import APIFlask
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, select, text
+from psycopg import sql
+from sqlalchemy import Engine, create_engine, func, select, text
 
 from app import create_app
 from integration.demo import city as demo
@@ -109,21 +110,21 @@ def app(cluster: clusters.Cluster, database: str, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
-def owner_engine(cluster: clusters.Cluster, database: str):  # type: ignore[no-untyped-def]
+def owner_engine(cluster: clusters.Cluster, database: str) -> Iterator[Engine]:
     engine = create_engine(cluster.owner_url(database), isolation_level="AUTOCOMMIT")
     yield engine
     engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def shipped_policies(app: APIFlask, owner_engine) -> int:  # type: ignore[no-untyped-def]
+def shipped_policies(app: APIFlask, owner_engine: Engine) -> int:
     """The last rule that ships with the product; what a test enters after it ends with the test."""
     with owner_engine.connect() as connection:
         return int(connection.scalar(text("SELECT max(id) FROM policies")) or 0)
 
 
 @pytest.fixture
-def portal(app: APIFlask, owner_engine, shipped_policies: int) -> Iterator[APIFlask]:  # type: ignore[no-untyped-def]
+def portal(app: APIFlask, owner_engine: Engine, shipped_policies: int) -> Iterator[APIFlask]:
     """The portal with reference data only, legal time at the demo's start, and an application context."""
     session.remove()
     clock.set_source(sandbox.legal_now)  # tests of the clock itself put their own in its place
@@ -206,8 +207,14 @@ def small_pdf(body: str = "content") -> bytes:
     return out.getvalue()
 
 
+_COPY = sql.SQL("CREATE TABLE {copy} AS TABLE {table}")
+_BRING_BACK = sql.SQL(
+    "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {copy} ON CONFLICT DO NOTHING"
+)
+
+
 @pytest.fixture(scope="session")
-def townspeople(app: APIFlask, owner_engine, shipped_policies: int) -> str:  # type: ignore[no-untyped-def]
+def townspeople(app: APIFlask, owner_engine: Engine, shipped_policies: int) -> str:
     """The demo's organisations and people, registered once and put by; answers the statements that bring them back."""
     town = demo.City()
     with transaction():
@@ -222,20 +229,22 @@ def townspeople(app: APIFlask, owner_engine, shipped_policies: int) -> str:  # t
     with owner_engine.connect() as connection:
         connection.execute(text("CREATE SCHEMA put_by"))
         for table in Base.metadata.sorted_tables:
-            holds_rows = connection.scalar(text(f'SELECT EXISTS (SELECT 1 FROM "{table.name}")'))  # noqa: S608  names of tables
-            if table.name in REFERENCE or not holds_rows:
+            if table.name in REFERENCE or not connection.scalar(select(func.count()).select_from(table)):
                 continue
-            connection.execute(text(f'CREATE TABLE put_by."{table.name}" AS TABLE "{table.name}"'))
-            columns = ", ".join(f'"{one.name}"' for one in table.columns if one.computed is None)
-            statements.append(
-                f'INSERT INTO "{table.name}" ({columns}) OVERRIDING SYSTEM VALUE'  # noqa: S608  names of tables and columns
-                f' SELECT {columns} FROM put_by."{table.name}" ON CONFLICT DO NOTHING'
-            )
+            names = {
+                "table": sql.Identifier(table.name),
+                "copy": sql.Identifier("put_by", table.name),
+                "columns": sql.SQL(", ").join(
+                    sql.Identifier(one.name) for one in table.columns if one.computed is None
+                ),
+            }
+            connection.exec_driver_sql(_COPY.format(**names).as_string())
+            statements.append(_BRING_BACK.format(**names).as_string())
     return ";\n".join(statements)
 
 
 @pytest.fixture
-def world(portal: APIFlask, owner_engine, townspeople: str) -> World:  # type: ignore[no-untyped-def]
+def world(portal: APIFlask, owner_engine: Engine, townspeople: str) -> World:
     """One agency that serves, one rival, a client with two projects, officers; committed."""
     town = demo.City()
     with owner_engine.connect() as connection:

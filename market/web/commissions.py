@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, render_template, request, url_for
+from flask import Blueprint, Response, flash, render_template, request, url_for
 from markupsafe import Markup
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +16,7 @@ from kernel.db import session
 from kernel.errors import Conflict, NotFound, PortalError
 from kernel.trail import Actor
 from kernel.web import act_once, choose, form_errors, language, page_number, signed_in_actor
-from kernel.web.kept import Kept
+from kernel.web.kept import Kept, fragment
 from kernel.workflow import MoveNotOpen, StaleVersion
 from market import calls, commissions, contracts, deliverables, fees, listings, services
 from market.agencies import Agency
@@ -387,7 +387,8 @@ def _body(number: str, actor: Actor, related: Sequence[progress.Related]) -> Mar
         call = None
     title, text = progress.next_step(commission, actor, open_ones)
     there = [one for one in related if one.action]
-    html = current_app.jinja_env.get_template("market/commission_content.html").render(
+    return fragment(
+        "market/commission_content.html",
         language=language(),
         commission=commission,
         editions=list(reversed(editions)),
@@ -412,7 +413,6 @@ def _body(number: str, actor: Actor, related: Sequence[progress.Related]) -> Mar
         history=progress.history(commission, editions, _filed(editions), is_whole=is_whole),
         is_client=progress.is_client(commission, actor),
     )
-    return Markup(html)  # noqa: S704  the template escapes by itself
 
 
 def _filed(editions: list[deliverables.Deliverable]) -> list[dossier.Entry]:

@@ -13,7 +13,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
-from markupsafe import Markup
 
 from kernel.access import PUBLIC, SIGNED_IN, Cell
 from kernel.errors import PortalError
@@ -27,6 +26,7 @@ from kernel.web import (
     signed_in_actor,
     url_with,
 )
+from kernel.web.kept import fragment
 from market import catalogue, notices
 from market.notices import NoticeKind, PublicNotice, Wanted
 from market.web import confirm
@@ -174,10 +174,13 @@ def download(form: str) -> Response:
 @blueprint.get("/notices/<number>", endpoint="show")
 def show(number: str) -> Response:
     notice = notices.find(number)
-    html = current_app.jinja_env.get_template("market/notice_content.html").render(
-        language=language(), notice=notice, rows=rows_of(notice), kind=notice.kind.label(language())
+    body = fragment(
+        "market/notice_content.html",
+        language=language(),
+        notice=notice,
+        rows=rows_of(notice),
+        kind=notice.kind.label(language()),
     )
-    body = Markup(html)  # noqa: S704  the template escapes by itself
     others = (
         [_line(one) for one in notices.listed(Wanted(call=notice.call_number), most=50) if one.number != number]
         if notice.call_number

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
-from markupsafe import Markup
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 
 from kernel import clock, money
 from kernel.access import PUBLIC, Cell, Role, holders
 from kernel.errors import NotFound, PortalError
 from kernel.trail import Actor
 from kernel.web import act_once, choose, current_actor, form_errors, identity, instant, language, signed_in_actor
+from kernel.web.kept import fragment
 from market import agencies, calls, rounds
 from market.calls import CallForBids
 from market.rounds import AuctionStatus, LiveAuction, StageKind, View
@@ -199,7 +199,8 @@ def _told(view: View) -> dict[str, Any]:
     own, auction = view.own, view.auction
     title, line = _words(view)
     warning = _sign_in_warning(view)
-    html = current_app.jinja_env.get_template("market/room_state.html").render(
+    html = fragment(
+        "market/room_state.html",
         language=language(),
         title=title,
         line=line,
@@ -228,7 +229,7 @@ def _told(view: View) -> dict[str, Any]:
         warning=warning,
     )
     return {
-        "html": Markup(html),  # noqa: S704  the template escapes by itself
+        "html": html,
         "line": line,
         "now": _milliseconds(view.now),
         "ends": _milliseconds(view.ends_at),

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext
 from markupsafe import Markup
 
@@ -20,7 +20,7 @@ from kernel.errors import Invalid, NotFound, PortalError
 from kernel.projects import Project
 from kernel.trail import Actor
 from kernel.web import bracketed, choose, current_actor, day, form_errors, language, may, page_number
-from kernel.web.kept import Kept
+from kernel.web.kept import Kept, fragment
 from market import catalogue, shelf
 from market.agencies import AgencyStatus, Speciality
 from market.catalogue import ServiceItem, Stage
@@ -416,8 +416,7 @@ def _content(offer: Offer, sizes: Sizes, *, is_visitor: bool) -> Markup:
     """The body of a listing's page. A visitor's depends on nothing but what is in the key, and is kept."""
 
     def render() -> Markup:
-        template = current_app.jinja_env.get_template("market/listing_content.html")
-        return Markup(template.render(_facts(offer, sizes), is_visitor=is_visitor))  # noqa: S704  escaped by itself
+        return fragment("market/listing_content.html", **_facts(offer, sizes), is_visitor=is_visitor)
 
     if not is_visitor or sizes.errors or not offer.guide.edition:
         return render()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, render_template
+from flask import Blueprint, Response, flash, render_template
 from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.orm import lazyload
@@ -18,7 +18,7 @@ from kernel.previews import PreviewStatus
 from kernel.timekeeping import ClockKind
 from kernel.trail import Actor
 from kernel.web import choose, day, form_errors, instant, language, page_number, signed_in_actor, url_with
-from kernel.web.kept import Kept
+from kernel.web.kept import Kept, fragment
 from market.web import confirm
 from market.web.confirm import Answer
 from market.web.forms import receive
@@ -89,7 +89,8 @@ def _body(
         status = (choose("进行中", "Under way"), "info")
     elif is_current and review.status is ReviewStatus.WITH_APPLICANT:
         status = (review.status.label(language()), "warn")
-    html = current_app.jinja_env.get_template("reviews/round_content.html").render(
+    return fragment(
+        "reviews/round_content.html",
         language=language(),
         review=review,
         round=round_,
@@ -133,7 +134,6 @@ def _body(
         form_errors=form_errors(error) if error else None,
         base=parts.round_url(review, round_),
     )
-    return Markup(html)  # noqa: S704  the template escapes by itself
 
 
 def _ends(review: TechnicalReview, round_: Round) -> list[dict[str, str]]:
